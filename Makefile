@@ -1,0 +1,123 @@
+# voicecredits: build, test, install. `make help` lists the targets.
+
+LUA_VERSION = 5.4
+PREFIX      = /usr/local
+DESTDIR     =
+
+# What the commands below need on Debian, in one place; elsewhere the README lists it.
+DEBIAN_PACKAGES = lua5.4 liblua5.4-dev libcurl4-openssl-dev lua-cjson lua-argparse lua-term \
+                  lua-http lua-busted lua-check luarocks cppcheck locales util-linux
+
+# ---- which Lua ----
+
+ifeq ($(LUA_VERSION),jit)
+LUA        = luajit
+LUA_INCDIR = $(firstword $(wildcard /usr/include/luajit-2.1 /usr/local/include/luajit-2.1))
+LUA_ABI    = 5.1
+else
+LUA        = lua$(LUA_VERSION)
+LUA_INCDIR = $(firstword $(wildcard /usr/include/lua$(LUA_VERSION) /usr/local/include/lua$(LUA_VERSION) /usr/local/include))
+LUA_ABI    = $(LUA_VERSION)
+endif
+
+# ---- the C module ----
+
+BUILD    = build/$(LUA_VERSION)
+MODULE   = $(BUILD)/voicecredits/core.so
+SOURCES  = $(wildcard src/*.c src/providers/*.c)
+OBJECTS  = $(SOURCES:src/%.c=$(BUILD)/object/%.o)
+LUAFILES = $(wildcard lua/voicecredits/*.lua)
+
+CFLAGS   = -O2 -g
+WARNINGS = -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Werror
+CURL_CFLAGS := $(shell curl-config --cflags 2>/dev/null)
+CURL_LIBS   := $(or $(shell curl-config --libs 2>/dev/null),-lcurl)
+compile  = $(CC) $(WARNINGS) $(CFLAGS) $(CPPFLAGS) -fPIC -fvisibility=hidden -pthread -I$(LUA_INCDIR) $(CURL_CFLAGS)
+ifeq ($(shell uname -s),Darwin)
+link     = $(CC) $(LDFLAGS) -bundle -undefined dynamic_lookup
+else
+link     = $(CC) $(LDFLAGS) -shared -pthread -Wl,-z,nodelete
+endif
+
+.DEFAULT_GOAL := $(MODULE)
+
+$(MODULE): $(OBJECTS)
+	@mkdir -p $(@D)
+	$(link) -o $@ $(OBJECTS) $(CURL_LIBS) -lm -ldl
+
+$(BUILD)/object/%.o: src/%.c Makefile | $(BUILD)/headers-found
+	@mkdir -p $(@D)
+	$(compile) -MMD -MP -c -o $@ $<
+
+# Says in one line what is missing, before the compiler does in a hundred.
+$(BUILD)/headers-found:
+	@mkdir -p $(@D)
+	@for header in lua.h curl/curl.h; do \
+	  printf '#include <%s>\n' $$header | $(CC) $(CPPFLAGS) -I$(or $(LUA_INCDIR),.) $(CURL_CFLAGS) -E - >/dev/null 2>&1 || { \
+	    echo "make: <$$header> was not found: install it (Debian: 'make dependencies') or set LUA_INCDIR" >&2; exit 1; }; \
+	done
+	@touch $@
+
+-include $(OBJECTS:.o=.d)
+
+# ---- what is missing on this machine ----
+
+# Installs the missing packages of the list, and does nothing at all where none is missing.
+.PHONY: dependencies
+dependencies:
+	@command -v dpkg-query >/dev/null 2>&1 || exit 0; \
+	missing=; for package in $(DEBIAN_PACKAGES); do \
+	  case "$$(dpkg-query -W -f '$${Status}' $$package 2>/dev/null)" in *" installed") ;; *) missing="$$missing $$package" ;; esac; \
+	done; \
+	[ -z "$$missing" ] && exit 0; \
+	echo "installing:$$missing"; \
+	root=; [ "$$(id -u)" = 0 ] || root=sudo; \
+	$$root apt-get update -qq && \
+	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+
+# ---- demo, tests, checks ----
+
+export LUA_PATH  = ./lua/?.lua;./lua/?/init.lua;./?.lua;./?/init.lua;;
+export LUA_CPATH = ./$(BUILD)/?.so;;
+
+.PHONY: demo test lint
+demo: dependencies
+	@$(MAKE) --no-print-directory $(MODULE)
+	@LUA=$(LUA) sh examples/demo.sh
+
+test: dependencies
+	@$(MAKE) --no-print-directory $(MODULE)
+	@LUA=$(LUA) LUA_VERSION=$(LUA_VERSION) LUA_INCDIR=$(LUA_INCDIR) $(LUA) $$(command -v busted) $(SPECS)
+
+lint: dependencies
+	luacheck --quiet lua spec bin/voicecredits examples
+	cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	  -DLUA_VERSION_NUM=504 src
+
+# ---- installing ----
+
+SHARE = $(DESTDIR)$(PREFIX)/share/lua/$(LUA_ABI)/voicecredits
+LIB   = $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_ABI)/voicecredits
+
+.PHONY: install uninstall clean help
+install: $(MODULE)
+	install -d $(SHARE) $(LIB) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 $(LUAFILES) $(SHARE)
+	install -m 755 $(MODULE) $(LIB)/core.so
+	sed '1s|.*|#!/usr/bin/env $(LUA)|' bin/voicecredits > $(DESTDIR)$(PREFIX)/bin/voicecredits
+	chmod 755 $(DESTDIR)$(PREFIX)/bin/voicecredits
+
+uninstall:
+	rm -rf $(SHARE) $(LIB) $(DESTDIR)$(PREFIX)/bin/voicecredits
+
+clean:
+	rm -rf build
+
+help:
+	@echo "make               $(MODULE); LUA_VERSION=5.1|5.2|5.3|5.4|5.5|jit, LUA_INCDIR=folder of lua.h"
+	@echo "make demo          installs what is missing, builds, checks five accounts in the sandbox"
+	@echo "make test          installs what is missing, builds, runs the test suite; SPECS=spec/one_spec.lua"
+	@echo "make lint          luacheck and cppcheck"
+	@echo "make install       PREFIX=$(PREFIX) DESTDIR=; make uninstall takes it back"
+	@echo "make dependencies  installs the Debian packages that are missing"
+	@echo "make clean         removes build/"

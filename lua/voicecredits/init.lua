@@ -1,0 +1,171 @@
+-- voicecredits: how many credits are left on voice-AI accounts. The public module.
+--
+-- It loads the C module on first use only, so that requiring it costs next to nothing. Everything public is described in
+-- types.lua.
+
+---@class voicecredits
+local voicecredits = {}
+
+local core
+
+local function load_core()
+  core = core or require "voicecredits.core"
+  return core
+end
+
+local function check_table(value, argument, name)
+  if value ~= nil and type(value) ~= "table" then
+    error(("bad argument #%d to '%s' (table expected, found %s)"):format(argument, name, type(value)), 3)
+  end
+end
+
+local function check_wait(wait, argument, name)
+  local meta = type(wait) == "table" and getmetatable(wait)
+  if wait ~= nil and type(wait) ~= "function" and not (meta and meta.__call) then
+    error(("bad argument #%d to '%s' (option 'wait' must be a function, found %s)"):format(argument, name, type(wait)), 3)
+  end
+end
+
+-- Raises the C module's error anew: an argument error as one of the public function, at the line that called it. `shift` is
+-- how many arguments the C function has in front of that function's; `where` (may be nil) comes before the reason.
+local function raise(problem, name, shift, where)
+  local argument, reason = tostring(problem):match("^bad argument #(%d+) to '.-' %((.*)%)$")
+  if not argument then error(problem, 0) end
+  error(("bad argument #%d to '%s' (%s%s)"):format(argument - shift, name, where or "", reason), 3)
+end
+
+-- The answer of one submitted check: waits in the host's own way where one is given, else by sleeping.
+local function await(session, id, wait)
+  if not wait then return session:take(id, math.huge) end
+  while true do
+    local balance, failure = session:take(id)
+    if balance or failure then return balance, failure end
+    wait(session)
+  end
+end
+
+--- Asks for the balance of one account.
+---@param provider string
+---@param options? voicecredits.options
+---@return voicecredits.balance|nil
+---@return voicecredits.failure|nil
+function voicecredits.check(provider, options)
+  local wait = type(options) == "table" and options.wait or nil
+  if not wait then
+    local ok, balance, failure = pcall(load_core().check, provider, options)
+    if not ok then raise(balance, "check", 0) end
+    return balance, failure
+  end
+  check_wait(wait, 2, "check")
+  local session, failure = options.session, nil
+  if session == nil then
+    session, failure = load_core().default_session()
+    if not session then return nil, failure end
+  end
+  local ok, id
+  ok, id, failure = pcall(session.submit, session, provider, options)
+  if not ok then raise(id, "check", 1) end
+  if not id then return nil, failure end
+  return await(session, id, wait)
+end
+
+-- Ends a check whose answer nobody will ask for.
+local function discard(session, id)
+  session:cancel(id)
+  session:take(id, math.huge)
+end
+
+-- Submits every account; rows[i] has its failure already where there was nothing to submit. Where one of them is wrong
+-- none is left behind: `ids` of those before it are for the caller to cancel.
+local function submit_all(session, list, resolve, rows, ids)
+  for i = 1, #list do
+    local account = list[i]
+    if type(account) ~= "table" or type(account.provider) ~= "string" then
+      return i, "bad argument #2 to '' (must be a table with a string 'provider')"
+    end
+    local ok, id, failure = pcall(session.submit, session, resolve(account))
+    if not ok then return i, id end
+    ids[i] = id or false
+    rows[i] = { provider = account.provider, account = account.account or "default", failure = failure }
+  end
+end
+
+--- Asks for the balances of many accounts at once.
+---@param list? voicecredits.account[] every provider whose key is in the environment when nil
+---@param options? voicecredits.options defaults for every account
+---@return voicecredits.row[]|nil rows in the order of the accounts
+---@return voicecredits.failure|nil failure when no session could be opened
+function voicecredits.check_all(list, options)
+  check_table(list, 1, "check_all")
+  check_table(options, 2, "check_all")
+  local wait = options and options.wait
+  check_wait(wait, 2, "check_all")
+  load_core()
+  local accounts = require "voicecredits.accounts"
+  local session, problem = options and options.session, nil
+  if session == nil then
+    session, problem = core.default_session()
+    if not session then return nil, problem end
+  end
+  list = list or accounts.from_environment(core)
+  local rows, ids = {}, {}
+  local wrong, reason = submit_all(session, list, accounts.resolver(core, options), rows, ids)
+  if wrong then
+    for i = 1, wrong - 1 do
+      if ids[i] then discard(session, ids[i]) end
+    end
+    reason = tostring(reason):gsub("^bad argument #%d+", "bad argument #2")
+    raise(reason, "check_all", 1, ("account %d: "):format(wrong))
+  end
+  for i = 1, #rows do
+    if ids[i] then rows[i].balance, rows[i].failure = await(session, ids[i], wait) end
+  end
+  return rows
+end
+
+--- Asks for a balance and holds it against a minimum.
+---@param provider string
+---@param minimum number in the balance's unit
+---@param options? voicecredits.options
+---@return voicecredits.balance|nil
+---@return voicecredits.failure|nil failure of kind "insufficient" below the minimum or when the balance is unknown
+function voicecredits.ensure(provider, minimum, options)
+  if type(minimum) ~= "number" or minimum ~= minimum then
+    error(("bad argument #2 to 'ensure' (number expected, found %s)"):format(type(minimum)), 2)
+  end
+  local balance, failure = voicecredits.check(provider, options)
+  if not balance then return nil, failure end
+  if balance.remaining and balance.remaining >= minimum then return balance end
+  return nil, core.insufficient(balance, minimum)
+end
+
+-- The functions that are the C module's as they stand.
+local from_core = {
+  request = true, parse = true, session = true, providers = true, null = true, _VERSION = true,
+}
+
+-- One function per provider: the C module's, which blocks, or with `wait` the one above.
+local function provider_function(name)
+  local blocking = load_core()[name]
+  return function(options)
+    if type(options) == "table" and options.wait then return voicecredits.check(name, options) end
+    local ok, balance, failure = pcall(blocking, options)
+    if not ok then raise(balance, name, 0) end
+    return balance, failure
+  end
+end
+
+local function find(_, name)
+  local value
+  if from_core[name] then
+    value = load_core()[name]
+  elseif type(name) == "string" then
+    for _, provider in ipairs(load_core().providers()) do
+      if provider.name == name then value = provider_function(name) end
+    end
+  end
+  rawset(voicecredits, name, value)
+  return value
+end
+
+return setmetatable(voicecredits, { __index = find })

@@ -1,0 +1,40 @@
+/* The options of one check, read from a Lua table and the environment, and held against what they may be. */
+#ifndef VOICECREDITS_OPTIONS_H
+#define VOICECREDITS_OPTIONS_H
+
+#include <lua.h>
+#include <stddef.h>
+
+#include "provider.h"
+
+/* All texts are borrowed: from the Lua table, which must stay on the stack, or from the environment. */
+struct options {
+    const char *api_key; /* NULL when there is none */
+    size_t api_key_length;
+    const char *account; /* "default" where none is given */
+    const char *base_url;
+    size_t base_url_length;
+    const char *proxy, *ca_file, *ca_path; /* NULL when not given */
+    double timeout, connect_timeout;       /* seconds */
+    int retries;
+    const char *own[PROVIDER_OPTIONS]; /* the provider's own, in its order, as they go into the URL; NULL: not sent */
+};
+
+/* Reads the options of a check of this provider from the table at `index`, or the defaults where there is no table.
+ * An unknown option, or one of a wrong type or an impossible value, is an error like luaL_argerror's for argument
+ * `argument`. */
+void options_read(lua_State *L, int index, int argument, const struct provider *provider, struct options *options);
+
+/* The provider whose name is argument `argument`, or an error that names the nearest one. */
+const struct provider *options_provider(lua_State *L, int argument);
+
+/* Raises the error for an unknown word: what kind of word it is, the word, and the nearest valid one. */
+int options_unknown(lua_State *L, int argument, const char *what, const char *word, const char *const *valid);
+
+/* Reads the whole number of a table's field, at least `least`; `standard` when the field is nil. */
+int options_whole_number(lua_State *L, int index, int argument, const char *name, int least, int standard);
+
+/* Raises unless every key of the table at `index` is one of `valid` (ended by NULL). */
+void options_check_names(lua_State *L, int index, int argument, const char *what, const char *const *valid);
+
+#endif

@@ -1,0 +1,34 @@
+/* An HTTP answer as the rest of the house sees it, whoever fetched it. Plain data, no Lua and no curl. */
+#ifndef VOICECREDITS_RESPONSE_H
+#define VOICECREDITS_RESPONSE_H
+
+#include <stddef.h>
+
+/* The longest body that is read, in bytes: the samples have fewer than a thousand. */
+#define RESPONSE_BODY_LIMIT (1024u * 1024u)
+
+/* All response headers of one exchange together, in bytes, those of 1xx answers included. */
+#define RESPONSE_HEADER_LIMIT (64u * 1024u)
+
+/* Those headers that mean something to us; "" where one did not come, and cut where one is longer. */
+struct response_headers {
+    char content_type[64];
+    char content_encoding[32];
+    char retry_after[64];
+    char request_id[96]; /* the one that the provider names (struct provider, request_id_header) */
+};
+
+struct response {
+    long status; /* 0 while no status line has come */
+    struct response_headers headers;
+    char *body; /* not ended by a NUL */
+    size_t body_length, body_size;
+    size_t header_bytes; /* how many came in all */
+};
+
+/* Notes one header, in any letter case. `request_id_header` may be NULL. Of a header that comes again the first counts,
+ * but for Content-Encoding, where any coding but "identity" does. */
+void response_header(struct response *response, const char *request_id_header, const char *name, size_t name_length,
+                     const char *value, size_t value_length);
+
+#endif

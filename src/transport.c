@@ -1,0 +1,473 @@
+#define _GNU_SOURCE
+
+#include "transport.h"
+
+#include <curl/curl.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "schedule.h"
+#include "trust.h"
+
+enum { STACK_SIZE = 512 * 1024 }; /* some C libraries' default is too small for a TLS handshake */
+
+struct transport {
+    /* The owner's, and what both may read since it never changes. */
+    pid_t process;
+    int pipe_read, pipe_write;
+    bool running; /* the thread is there to be joined */
+    pthread_t thread;
+    struct list live_link; /* in `live`, for the end of the process */
+
+    /* Shared, under the lock. */
+    pthread_mutex_t lock;
+    struct list submitted, cancels, done;
+    bool stopping;
+    bool signalled; /* a byte is in the pipe */
+
+    /* The I/O thread's own. */
+    CURLM *multi;
+    CURLSH *share;
+    struct trust trust;
+    struct schedule schedule;
+    struct list in_flight;
+    struct list finished; /* done, and not yet put on the queue */
+    CURL **idle;          /* handles that are not in flight */
+    size_t idle_count, idle_size;
+};
+
+/* ---- the process: libcurl's start, the end, and forks ---- */
+
+static pthread_mutex_t live_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct list live = {&live, &live};
+static bool process_ready, process_ending; /* the second under live_lock */
+
+static void stop_thread(struct transport *transport);
+
+/* OpenSSL's exit handler frees what a running handshake still uses. Exit handlers run in the reverse order of their
+ * registration, so this one, registered after libcurl and OpenSSL have started, ends the threads first. */
+static void stop_all_at_exit(void)
+{
+    for (;;) {
+        pthread_mutex_lock(&live_lock);
+        process_ending = true;
+        struct list *link = list_take(&live);
+        pthread_mutex_unlock(&live_lock);
+        if (link == NULL) return;
+        stop_thread(list_member(link, struct transport, live_link));
+    }
+}
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&live_lock);
+}
+
+static void after_fork_in_parent(void)
+{
+    pthread_mutex_unlock(&live_lock);
+}
+
+/* The threads are the parent's; there is none here to be stopped at exit. */
+static void after_fork_in_child(void)
+{
+    while (list_take(&live) != NULL) continue;
+    pthread_mutex_unlock(&live_lock);
+}
+
+/* Keeps this code in memory to the end of the process, whatever the Lua state that loaded it does: the exit handler and
+ * libcurl's threads need it. The Makefile's linker flag does the same; a build by LuaRocks cannot give that flag. */
+static void pin_module(void)
+{
+#ifdef RTLD_NODELETE
+    Dl_info info;
+    if (dladdr((void *)(uintptr_t)&stop_all_at_exit, &info) != 0 && info.dli_fname != NULL) {
+        (void)dlopen(info.dli_fname, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+    }
+#endif
+}
+
+static void prepare_process(void)
+{
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return;
+    pin_module();
+    process_ready = atexit(stop_all_at_exit) == 0 && pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+}
+
+/* ---- the wake-up pipe; under the lock ---- */
+
+static void signal_owner(struct transport *transport)
+{
+    if (transport->signalled) return;
+    transport->signalled = true;
+    while (write(transport->pipe_write, "", 1) < 0 && errno == EINTR) continue;
+}
+
+static void unsignal_owner(struct transport *transport)
+{
+    char byte;
+    if (!transport->signalled) return;
+    transport->signalled = false;
+    while (read(transport->pipe_read, &byte, 1) < 0 && errno == EINTR) continue;
+}
+
+/* ---- the I/O thread ---- */
+
+static struct exchange_shared shared_of(const struct transport *transport)
+{
+    return (struct exchange_shared){transport->share, transport->trust.file, transport->trust.path};
+}
+
+static void put_handle_back(struct transport *transport, CURL *easy)
+{
+    if (transport->idle_count < transport->idle_size) {
+        transport->idle[transport->idle_count++] = easy;
+    } else {
+        curl_easy_cleanup(easy);
+    }
+}
+
+static void abandon(struct transport *transport, struct exchange *exchange, enum exchange_outcome outcome)
+{
+    exchange_abandon(exchange, outcome);
+    list_append(&transport->finished, &exchange->link);
+}
+
+static void start(struct transport *transport, struct exchange *exchange, int64_t now)
+{
+    struct exchange_shared shared = shared_of(transport);
+    CURL *easy = transport->idle_count > 0 ? transport->idle[--transport->idle_count] : exchange_make_handle(&shared);
+    bool ready = easy != NULL && exchange_prepare(exchange, easy, &shared, now);
+    if (ready && curl_multi_add_handle(transport->multi, easy) == CURLM_OK) {
+        list_append(&transport->in_flight, &exchange->link);
+        return;
+    }
+    if (easy != NULL) put_handle_back(transport, easy);
+    schedule_landed(&transport->schedule, exchange, false);
+    abandon(transport, exchange, EXCHANGE_RESOURCES);
+}
+
+/* Takes an exchange's handle out of the multi handle; the handle is free again once the two have been parted. */
+static CURL *land(struct transport *transport, struct exchange *exchange)
+{
+    CURL *easy = exchange->easy;
+    list_remove(&exchange->link);
+    schedule_landed(&transport->schedule, exchange, exchange_is_multiplexed(exchange));
+    curl_multi_remove_handle(transport->multi, easy);
+    return easy;
+}
+
+static void cancel(struct transport *transport, struct exchange *exchange, enum exchange_outcome outcome)
+{
+    if (exchange->easy == NULL) {
+        schedule_remove(&transport->schedule, exchange);
+        abandon(transport, exchange, outcome);
+        return;
+    }
+    CURL *easy = land(transport, exchange);
+    abandon(transport, exchange, outcome);
+    put_handle_back(transport, easy);
+}
+
+/* Takes in what the owner has asked for since the last time; false when it is time to end. */
+static bool take_orders(struct transport *transport)
+{
+    struct list submitted, cancels;
+    list_init(&submitted);
+    list_init(&cancels);
+    pthread_mutex_lock(&transport->lock);
+    list_move(&submitted, &transport->submitted);
+    list_move(&cancels, &transport->cancels);
+    bool go_on = !transport->stopping;
+    pthread_mutex_unlock(&transport->lock);
+
+    int64_t now = clock_now();
+    for (struct list *link; (link = list_take(&submitted)) != NULL;) {
+        struct exchange *exchange = list_member(link, struct exchange, link);
+        if (!schedule_add(&transport->schedule, exchange, now)) abandon(transport, exchange, EXCHANGE_RESOURCES);
+    }
+    for (struct list *link; (link = list_take(&cancels)) != NULL;) {
+        struct exchange *exchange = list_member(link, struct exchange, cancel_link);
+        if (exchange->host != NULL) cancel(transport, exchange, EXCHANGE_CANCELLED);
+    }
+    return go_on;
+}
+
+static void start_and_expire(struct transport *transport, int64_t now)
+{
+    for (struct exchange *exchange; (exchange = schedule_expired(&transport->schedule, now)) != NULL;) {
+        abandon(transport, exchange, EXCHANGE_TIMEOUT);
+    }
+    for (struct exchange *exchange; (exchange = schedule_next(&transport->schedule)) != NULL;) {
+        start(transport, exchange, now);
+    }
+}
+
+static void collect(struct transport *transport)
+{
+    int left;
+    for (CURLMsg *message; (message = curl_multi_info_read(transport->multi, &left)) != NULL;) {
+        if (message->msg != CURLMSG_DONE) continue;
+        struct exchange *exchange = NULL;
+        CURLcode code = message->data.result; /* the message is gone with the handle */
+        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &exchange);
+        CURL *easy = land(transport, exchange);
+        exchange_finish(exchange, (int)code, clock_now());
+        list_append(&transport->finished, &exchange->link);
+        put_handle_back(transport, easy);
+    }
+}
+
+/* Gives the batch to the owner: one lock and at most one wake-up, however many there are. */
+static void publish(struct transport *transport)
+{
+    if (list_empty(&transport->finished)) return;
+    pthread_mutex_lock(&transport->lock);
+    for (struct list *link = transport->finished.next; link != &transport->finished; link = link->next) {
+        struct exchange *exchange = list_member(link, struct exchange, link);
+        list_remove(&exchange->cancel_link); /* a cancellation that came too late */
+        exchange->handed_over = false;
+    }
+    list_move(&transport->done, &transport->finished);
+    signal_owner(transport);
+    pthread_mutex_unlock(&transport->lock);
+}
+
+static int time_to_sleep(const struct transport *transport)
+{
+    int64_t wake = schedule_wake_time(&transport->schedule);
+    if (wake == INT64_MAX) return INT32_MAX;
+    int64_t milliseconds = (wake - clock_now() + CLOCK_MILLISECOND - 1) / CLOCK_MILLISECOND;
+    return milliseconds < 0 ? 0 : milliseconds > INT32_MAX ? INT32_MAX : (int)milliseconds;
+}
+
+static void cancel_all(struct transport *transport)
+{
+    for (struct exchange *exchange; (exchange = schedule_drain(&transport->schedule)) != NULL;) {
+        abandon(transport, exchange, EXCHANGE_CANCELLED);
+    }
+    while (!list_empty(&transport->in_flight)) {
+        cancel(transport, list_member(transport->in_flight.next, struct exchange, link), EXCHANGE_CANCELLED);
+    }
+}
+
+static void *io_thread(void *argument)
+{
+    struct transport *transport = argument;
+    while (take_orders(transport)) {
+        int running;
+        start_and_expire(transport, clock_now());
+        curl_multi_perform(transport->multi, &running);
+        collect(transport);
+        bool more = !list_empty(&transport->finished); /* their places are free: do not sleep on those in line */
+        publish(transport);
+        if (!more) curl_multi_poll(transport->multi, NULL, 0, time_to_sleep(transport), NULL);
+    }
+    cancel_all(transport);
+    publish(transport);
+    return NULL;
+}
+
+/* ---- opening and closing ---- */
+
+static bool open_pipe(struct transport *transport)
+{
+    int ends[2];
+    if (pipe(ends) != 0) return false;
+    transport->pipe_read = ends[0];
+    transport->pipe_write = ends[1];
+    for (int i = 0; i < 2; i++) {
+        if (fcntl(ends[i], F_SETFD, FD_CLOEXEC) != 0 || fcntl(ends[i], F_SETFL, O_NONBLOCK) != 0) return false;
+    }
+    return true;
+}
+
+static bool open_curl(struct transport *transport, const struct transport_limits *limits)
+{
+    errno = ENOMEM; /* what libcurl's silence means */
+    if (trust_find(&transport->trust) != 0) return false;
+    transport->multi = curl_multi_init();
+    transport->share = curl_share_init();
+    transport->idle_size = limits->max_in_flight;
+    transport->idle = calloc(transport->idle_size, sizeof(CURL *));
+    if (transport->multi == NULL || transport->share == NULL || transport->idle == NULL) return false;
+    curl_share_setopt(transport->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+    curl_multi_setopt(transport->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)limits->max_per_host);
+    curl_multi_setopt(transport->multi, CURLMOPT_MAXCONNECTS, (long)limits->max_in_flight);
+    return schedule_open(&transport->schedule, limits->max_in_flight, limits->max_per_host);
+}
+
+/* The thread takes no signal: they are the host's. */
+static bool start_thread(struct transport *transport)
+{
+    pthread_attr_t attributes;
+    sigset_t all, before;
+    errno = ENOMEM;
+    if (pthread_attr_init(&attributes) != 0) return false;
+    pthread_attr_setstacksize(&attributes, STACK_SIZE);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int problem = pthread_create(&transport->thread, &attributes, io_thread, transport);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
+    errno = problem;
+    transport->running = problem == 0;
+    return problem == 0;
+}
+
+struct transport *transport_open(const struct transport_limits *limits)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, prepare_process);
+    struct transport *transport = calloc(1, sizeof *transport);
+    if (transport == NULL || !process_ready) {
+        free(transport);
+        errno = ENOMEM;
+        return NULL;
+    }
+    transport->process = getpid();
+    transport->pipe_read = transport->pipe_write = -1;
+    list_init(&transport->live_link);
+    list_init(&transport->submitted);
+    list_init(&transport->cancels);
+    list_init(&transport->done);
+    list_init(&transport->in_flight);
+    list_init(&transport->finished);
+    pthread_mutex_init(&transport->lock, NULL);
+    if (!open_pipe(transport) || !open_curl(transport, limits) || !start_thread(transport)) {
+        int problem = errno;
+        transport_stop(transport);
+        transport_free(transport);
+        errno = problem;
+        return NULL;
+    }
+    pthread_mutex_lock(&live_lock);
+    list_append(&live, &transport->live_link);
+    pthread_mutex_unlock(&live_lock);
+    return transport;
+}
+
+static void stop_thread(struct transport *transport)
+{
+    if (!transport->running) return;
+    pthread_mutex_lock(&transport->lock);
+    transport->stopping = true;
+    pthread_mutex_unlock(&transport->lock);
+    curl_multi_wakeup(transport->multi);
+    pthread_join(transport->thread, NULL);
+    transport->running = false;
+}
+
+static void close_descriptors(struct transport *transport)
+{
+    if (transport->pipe_read >= 0) close(transport->pipe_read);
+    if (transport->pipe_write >= 0) close(transport->pipe_write);
+    transport->pipe_read = transport->pipe_write = -1;
+}
+
+void transport_stop(struct transport *transport)
+{
+    pthread_mutex_lock(&live_lock);
+    list_remove(&transport->live_link);
+    bool ending = process_ending;
+    pthread_mutex_unlock(&live_lock);
+    stop_thread(transport);
+    close_descriptors(transport);
+    if (ending) return; /* OpenSSL is gone or going: what libcurl holds of it goes with the process */
+    while (transport->idle_count > 0) curl_easy_cleanup(transport->idle[--transport->idle_count]);
+    if (transport->multi != NULL) curl_multi_cleanup(transport->multi);
+    if (transport->share != NULL) curl_share_cleanup(transport->share);
+    transport->multi = NULL;
+    transport->share = NULL;
+    schedule_close(&transport->schedule);
+    trust_free(&transport->trust);
+    free(transport->idle);
+    transport->idle = NULL;
+}
+
+void transport_free(struct transport *transport)
+{
+    if (transport_is_foreign(transport)) {
+        /* Everything else is as the parent's thread left it in the middle of its work: only the descriptors are ours. */
+        close_descriptors(transport);
+        return;
+    }
+    pthread_mutex_destroy(&transport->lock);
+    free(transport);
+}
+
+/* ---- the owner's side ---- */
+
+void transport_submit(struct transport *transport, struct exchange *exchange)
+{
+    pthread_mutex_lock(&transport->lock);
+    exchange->handed_over = true;
+    list_append(&transport->submitted, &exchange->link);
+    pthread_mutex_unlock(&transport->lock);
+    curl_multi_wakeup(transport->multi);
+}
+
+void transport_cancel(struct transport *transport, struct exchange *exchange)
+{
+    pthread_mutex_lock(&transport->lock);
+    bool wanted = exchange->handed_over && list_empty(&exchange->cancel_link);
+    if (wanted) list_append(&transport->cancels, &exchange->cancel_link);
+    pthread_mutex_unlock(&transport->lock);
+    if (wanted) curl_multi_wakeup(transport->multi);
+}
+
+void transport_take(struct transport *transport, struct list *taken)
+{
+    pthread_mutex_lock(&transport->lock);
+    list_move(taken, &transport->done);
+    pthread_mutex_unlock(&transport->lock);
+}
+
+void transport_settle(struct transport *transport)
+{
+    pthread_mutex_lock(&transport->lock);
+    if (list_empty(&transport->done) && transport->pipe_read >= 0) unsignal_owner(transport);
+    pthread_mutex_unlock(&transport->lock);
+}
+
+void transport_rouse(struct transport *transport)
+{
+    pthread_mutex_lock(&transport->lock);
+    if (transport->pipe_write >= 0) signal_owner(transport);
+    pthread_mutex_unlock(&transport->lock);
+}
+
+enum transport_wait transport_wait(struct transport *transport, double seconds)
+{
+    int64_t end = seconds < 0 ? INT64_MAX : clock_now() + clock_from_seconds(seconds);
+    for (;;) {
+        int milliseconds = -1;
+        if (end != INT64_MAX) {
+            int64_t left = (end - clock_now() + CLOCK_MILLISECOND - 1) / CLOCK_MILLISECOND;
+            milliseconds = left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : (int)left;
+        }
+        struct pollfd descriptor = {transport->pipe_read, POLLIN, 0};
+        int ready = poll(&descriptor, 1, milliseconds);
+        if (ready > 0) return TRANSPORT_READY;
+        if (ready < 0) return TRANSPORT_INTERRUPTED;
+        if (clock_now() >= end) return TRANSPORT_TIME_OVER;
+    }
+}
+
+int transport_pollfd(const struct transport *transport)
+{
+    return transport->pipe_read;
+}
+
+bool transport_is_foreign(const struct transport *transport)
+{
+    return transport->process != getpid();
+}
