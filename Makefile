@@ -34,9 +34,11 @@ CURL_CFLAGS := $(shell curl-config --cflags 2>/dev/null)
 CURL_LIBS   := $(or $(shell curl-config --libs 2>/dev/null),-lcurl)
 compile  = $(CC) $(WARNINGS) $(CFLAGS) $(CPPFLAGS) -fPIC -fvisibility=hidden -pthread -I$(LUA_INCDIR) $(CURL_CFLAGS)
 ifeq ($(shell uname -s),Darwin)
-link     = $(CC) $(LDFLAGS) -bundle -undefined dynamic_lookup
+shared   = -bundle -undefined dynamic_lookup
+link     = $(CC) $(LDFLAGS) $(shared)
 else
-link     = $(CC) $(LDFLAGS) -shared -pthread -Wl,-z,nodelete
+shared   = -shared
+link     = $(CC) $(LDFLAGS) $(shared) -pthread -Wl,-z,nodelete
 endif
 
 .DEFAULT_GOAL := $(MODULE)
@@ -60,6 +62,10 @@ $(BUILD)/headers-found:
 
 -include $(OBJECTS:.o=.d)
 
+# What the tests need in C.
+$(BUILD)/process.so: spec/support/process.c $(MODULE)
+	$(compile) -fvisibility=default $(LDFLAGS) $(shared) -o $@ $<
+
 # ---- what is missing on this machine ----
 
 # Installs the missing packages of the list, and does nothing at all where none is missing.
@@ -82,11 +88,11 @@ export LUA_CPATH = ./$(BUILD)/?.so;;
 
 .PHONY: demo test lint
 demo: dependencies
-	@$(MAKE) --no-print-directory $(MODULE)
+	@$(MAKE) --silent $(MODULE)
 	@LUA=$(LUA) sh examples/demo.sh
 
 test: dependencies
-	@$(MAKE) --no-print-directory $(MODULE)
+	@$(MAKE) --silent $(MODULE) $(BUILD)/process.so
 	@LUA=$(LUA) LUA_VERSION=$(LUA_VERSION) LUA_INCDIR=$(LUA_INCDIR) $(LUA) $$(command -v busted) $(SPECS)
 
 lint: dependencies

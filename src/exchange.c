@@ -55,8 +55,10 @@ static size_t on_header(char *line, size_t one, size_t length, void *user)
     if (length >= 5 && memcmp(line, "HTTP/", 5) == 0) {
         /* A new status line: what came before it was an interim answer. */
         memset(&response->headers, 0, sizeof response->headers);
+        response->header_ended = false;
         return length;
     }
+    if (length > 0 && (line[0] == '\r' || line[0] == '\n')) response->header_ended = true;
     const char *colon = memchr(line, ':', length);
     if (colon != NULL) {
         size_t name_length = (size_t)(colon - line);
@@ -254,7 +256,12 @@ void exchange_finish(struct exchange *exchange, int code, int64_t now)
     if (!stopped_by_us) exchange->outcome = judge((CURLcode)code, now >= exchange->deadline - CLOCK_MILLISECOND);
     exchange->name_not_found = code == CURLE_COULDNT_RESOLVE_HOST;
     curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &response->status);
-    if (response->header_bytes > RESPONSE_HEADER_LIMIT) {
+    /* To libcurl a connection that is closed in the headers is a whole answer without a body. */
+    bool cut = exchange->outcome == EXCHANGE_ANSWERED && (!response->header_ended || response->status < 200);
+    if (cut) exchange->outcome = EXCHANGE_NETWORK;
+    if (cut) {
+        snprintf(exchange->detail, CURL_ERROR_SIZE, "the connection was closed in the headers");
+    } else if (response->header_bytes > RESPONSE_HEADER_LIMIT) {
         snprintf(exchange->detail, CURL_ERROR_SIZE, "more than %u KiB of headers", RESPONSE_HEADER_LIMIT / 1024);
     } else if (code == CURLE_FILESIZE_EXCEEDED || (stopped_by_us && exchange->outcome == EXCHANGE_PROTOCOL)) {
         snprintf(exchange->detail, CURL_ERROR_SIZE, "a body of more than %u KiB", RESPONSE_BODY_LIMIT / 1024);

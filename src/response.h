@@ -2,6 +2,7 @@
 #ifndef VOICECREDITS_RESPONSE_H
 #define VOICECREDITS_RESPONSE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* The longest body that is read, in bytes: the samples have fewer than a thousand. */
@@ -24,6 +25,7 @@ struct response {
     char *body; /* not ended by a NUL */
     size_t body_length, body_size;
     size_t header_bytes; /* how many came in all */
+    bool header_ended;   /* the empty line has come */
 };
 
 /* Notes one header, in any letter case. `request_id_header` may be NULL. Of a header that comes again the first counts,

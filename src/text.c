@@ -166,6 +166,8 @@ static int least(int a, int b)
 /* How many letters must be changed, added, taken out or swapped with their neighbour (Damerau and Levenshtein). */
 static int distance(const char *a, const char *b)
 {
+    size_t shorter = strlen(a) < strlen(b) ? strlen(a) : strlen(b);
+    if (shorter > 0 && strncmp(a, b, shorter) == 0) return a[shorter] != b[shorter]; /* one is the start of the other */
     int rows[LONGEST_WORD + 1][LONGEST_WORD + 1];
     int m = (int)strnlen(a, LONGEST_WORD), n = (int)strnlen(b, LONGEST_WORD);
     for (int i = 0; i <= m; i++) rows[i][0] = i;
