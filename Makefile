@@ -96,9 +96,14 @@ test: dependencies
 	@LUA=$(LUA) LUA_VERSION=$(LUA_VERSION) LUA_INCDIR=$(LUA_INCDIR) $(LUA) $$(command -v busted) $(SPECS)
 
 lint: dependencies
-	luacheck --quiet lua spec bin/voicecredits examples
+	luacheck --quiet lua spec bin/voicecredits examples doc
 	cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	  -DLUA_VERSION_NUM=504 src
+
+# The picture in the README, from a real run.
+.PHONY: picture
+picture: $(MODULE)
+	$(LUA) doc/picture.lua > doc/terminal.svg
 
 # ---- installing ----
 

@@ -49,6 +49,8 @@ describe("a programming mistake raises an error that names the nearest valid wor
                                team_id = 5, check_free_credit = "yes", wait = "no" } do
       raises("option '" .. name .. "'", voicecredits.fish, { [name] = value })
     end
+    raises("option 'session' must be a session, found string", voicecredits.check, "fish", { session = "s", wait = print })
+    raises("option 'session' must be a session, found string", voicecredits.check_all, {}, { session = "s" })
     for name, values in pairs { timeout = { 0, -1, 0 / 0 }, connect_timeout = { 0 }, retries = { -1, 1.5, 1e300 },
                                 user_id = { "", ".", "..", "a\0b" }, account = { "" } } do
       for _, value in ipairs(values) do raises("option '" .. name .. "'", voicecredits.fish, { [name] = value }) end

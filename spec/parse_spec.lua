@@ -332,22 +332,38 @@ describe("a host's own cjson", function()
   end)
 end)
 
-describe("decimal text and numbers are read the same", function()
-  local locale = os.setlocale(nil, "numeric")
-  after_each(function() os.setlocale(locale, "numeric") end)
+describe("decimal text, numbers and times are read the same", function()
+  local script = [[
+    local before = arg[1] == "before"
+    if before then assert(os.setlocale("de_DE.UTF-8")) end
+    local voicecredits = require "voicecredits"
+    local function parse(provider, body) return assert(voicecredits.parse(provider, { status = 200, body = body })) end
+    parse("supertone", "{\"balance\":1.5}")
+    if not before then assert(os.setlocale("de_DE.UTF-8")) end
+    assert(rawget(_G, "jit") or ("%.1f"):format(1.5) == "1,5") -- LuaJIT writes numbers the same in every locale
+    local fish = parse("fish", "{\"credit\":\"12.340000\",\"updated_at\":\"2026-03-29T17:48:46.5\"}")
+    local supertone, breeze = parse("supertone", "{\"balance\":0.5}"), parse("breeze", "{\"balance\":12.5,\"balance_millicredits\":12500}")
+    assert(fish.remaining * 100 == 1234 and fish.updated_at * 2 == 2 * 1774806526 + 1)
+    assert(supertone.remaining * 2 == 1 and breeze.remaining * 2 == 25)
+    io.write(fish.exact, " ", supertone.exact, " ", breeze.exact)
+  ]]
 
-  it("in a locale with a decimal comma, chosen before or after", function()
-    local comma
-    for _, name in ipairs { "de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "de_DE" } do
-      comma = comma or os.setlocale(name, "numeric")
-    end
-    if not comma then pending("no such locale on this machine") return end
-    assert.equal("1,5", ("%.1f"):format(1.5))
-    local fish = assert(parse("fish", '{"credit":"12.340000"}'))
-    assert.equal("12.340000", fish.exact)
-    assert.equal(1234, math.floor(fish.remaining * 100 + 0.5))
-    local supertone = assert(parse("supertone", '{"balance":0.5}'))
-    assert.equal("0.5", supertone.exact)
-    assert.equal(1, supertone.remaining * 2)
+  -- A locale with a decimal comma, made for this test, and a time zone far from UTC.
+  local function run(when)
+    local pipe = assert(io.popen(([[
+      folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
+      localedef -i de_DE -f UTF-8 "$folder/de_DE.UTF-8"
+      cat >"$folder/script.lua" <<'END'
+%s
+END
+      LOCPATH="$folder" TZ=Pacific/Auckland %s "$folder/script.lua" %s 2>&1]]):format(script, os.getenv "LUA" or "lua5.4", when)))
+    local output = pipe:read "*a"
+    pipe:close()
+    return output
+  end
+
+  it("in a locale with a decimal comma, chosen before or after the module is loaded", function()
+    assert.equal("12.340000 0.5 12.500", run "before")
+    assert.equal("12.340000 0.5 12.500", run "after")
   end)
 end)

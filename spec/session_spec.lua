@@ -254,6 +254,31 @@ describe("for event loops", function()
     assert.is_false(readable(session:pollfd()))
   end)
 
+  it("it wakes the one whose answer another has come across", function()
+    local mine, other = submit "good", submit "slow"
+    session:take(mine)
+    assert.truthy(session:take(other, math.huge))
+    assert.is_true(readable(session:pollfd()))
+    assert.truthy(session:take(mine))
+    assert.is_false(readable(session:pollfd()))
+  end)
+
+  it("it does not stay readable for one who never comes for its answer", function()
+    local mine, other = submit "good", submit "hang"
+    session:take(mine) -- claimed, and never asked for again
+    session:take(other)
+    process.poll(session:pollfd(), 5000)
+    assert.same({}, { session:take(other) }) -- keeps the answer of the one that does not come
+    local looks = 0
+    while readable(session:pollfd()) do
+      assert.same({}, { session:take(other) })
+      looks = looks + 1
+      assert.is_true(looks < 100)
+    end
+    assert.is_true(looks > 0)
+    session:cancel(other)
+  end)
+
   it("it speaks their protocols", function()
     assert.equal("r", session:events())
     assert.is_nil(session:timeout())

@@ -16,7 +16,7 @@
 
 static const char *const metatable = "voicecredits.session";
 
-enum { STANDARD_IN_FLIGHT = 64, STANDARD_PER_HOST = 8 };
+enum { STANDARD_IN_FLIGHT = 64, STANDARD_PER_HOST = 8, LEAST_PATIENCE = 16 };
 
 /* A check that was submitted is in the transport, in `arrived`, or in `kept`; or it is claimed and done, and only its
  * answer is left. The session's table of Lua values has one entry by its id: true while it runs (the pointer to it in
@@ -28,6 +28,8 @@ struct session {
     struct list kept;    /* checks that are judged and wait for next */
     lua_Integer last_id;
     lua_Integer pending; /* submitted and not given out */
+    lua_Integer held;    /* answers kept for a take that has not come for them yet */
+    lua_Integer patience; /* how many more times the descriptor is left readable for their sake */
     uint64_t random;
 };
 
@@ -143,17 +145,23 @@ static void keep_answer(lua_State *L, int index, struct session *session, struct
 {
     set_entry(L, index, check->id);
     if (check->claimed) {
+        session->held++;
+        session->patience = LEAST_PATIENCE + 2 * session->pending;
         check_free(check);
     } else {
         list_append(&session->kept, &check->exchange.link);
     }
 }
 
-/* Lets the descriptor tell whether there is something for next, or for whoever waits. */
+/* Lets the descriptor tell whether there is something for next, or for one of those who wait with take: an answer that
+ * another has come across must wake the one it belongs to. That one may never come (its coroutine was collected), so the
+ * descriptor stays readable for it only until everybody has looked. */
 static void settle(struct session *session)
 {
     if (session->closed || session->transport == NULL) return;
-    if (list_empty(&session->arrived) && list_empty(&session->kept)) {
+    bool held = session->held > 0 && session->patience > 0;
+    if (held) session->patience--;
+    if (!held && list_empty(&session->arrived) && list_empty(&session->kept)) {
         transport_settle(session->transport);
     } else {
         transport_rouse(session->transport);
@@ -279,6 +287,7 @@ static bool claim(lua_State *L, int index, struct session *session, lua_Integer 
         if (link != &session->kept) {
             list_remove(link);
             check_free(check_of(link));
+            session->held++; /* no longer for next: for this take */
         }
         return true;
     }
@@ -302,6 +311,7 @@ void session_take(lua_State *L, int index, double seconds)
         if (transport_wait(session->transport, left) == TRANSPORT_INTERRUPTED) let_hooks_run(L);
         found = find_answer(L, index, session, id);
     }
+    if (found) session->held--;
     settle(session);
     if (!found) {
         lua_pushnil(L);

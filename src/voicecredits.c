@@ -53,16 +53,6 @@ static bool push_default_session(lua_State *L)
     return true;
 }
 
-/* core.default_session() -> session | nil, failure */
-static int default_session(lua_State *L)
-{
-    lua_settop(L, 0);
-    if (push_default_session(L)) return 1;
-    lua_pushnil(L);
-    lua_insert(L, -2);
-    return 2;
-}
-
 /* Pushes the session of the option of that name, or the default one. */
 static bool push_session_of(lua_State *L, int options, int argument)
 {
@@ -75,6 +65,16 @@ static bool push_session_of(lua_State *L, int options, int argument)
         lua_pop(L, 1);
     }
     return push_default_session(L);
+}
+
+/* core.session_of([options]) -> the session of the option of that name, or the default one | nil, failure */
+static int session_of(lua_State *L)
+{
+    lua_settop(L, 1);
+    if (push_session_of(L, 1, 1)) return 1;
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
 }
 
 /* ---- checks ---- */
@@ -286,10 +286,41 @@ static int insufficient(lua_State *L)
     return 1;
 }
 
+/* ---- for the Lua layer's own texts ---- */
+
+/* core.nearest(word, words) -> the word of the array `words` that is most like `word` */
+static int nearest(lua_State *L)
+{
+    const char *word = luaL_checkstring(L, 1);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    size_t count = compat_rawlen(L, 2);
+    const char **words = lua_newuserdata(L, (count + 1) * sizeof *words);
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, 2, (int)i + 1);
+        words[i] = luaL_checkstring(L, -1);
+        lua_pop(L, 1); /* the array keeps it alive */
+    }
+    words[count] = NULL;
+    lua_pushstring(L, text_nearest(word, words));
+    return 1;
+}
+
+/* core.printable(text, characters) -> valid UTF-8 without control characters, cut to that many characters */
+static int printable(lua_State *L)
+{
+    size_t length;
+    const char *text = luaL_checklstring(L, 1, &length);
+    size_t characters = (size_t)luaL_checkinteger(L, 2);
+    char *out = lua_newuserdata(L, TEXT_SIZE(characters));
+    text_printable(out, characters, text, length, NULL);
+    lua_pushstring(L, out);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
     {"check", check_any},         {"request", request},           {"parse", parse},
-    {"session", new_session},     {"default_session", default_session}, {"providers", list_providers},
-    {"own_options", own_options}, {"insufficient", insufficient}, {NULL, NULL},
+    {"session", new_session},     {"session_of", session_of}, {"providers", list_providers},
+    {"own_options", own_options}, {"insufficient", insufficient}, {"nearest", nearest}, {"printable", printable}, {NULL, NULL},
 };
 
 __attribute__((visibility("default"))) int luaopen_voicecredits_core(lua_State *L);

@@ -34,13 +34,22 @@ local function raise(problem, name, shift, where)
   error(("bad argument #%d to '%s' (%s%s)"):format(argument - shift, name, where or "", reason), 3)
 end
 
--- The answer of one submitted check: waits in the host's own way where one is given, else by sleeping.
+-- The session that the options name, or the module's own; nil, failure when none can be opened.
+local function session_of(options, name)
+  local ok, session, failure = pcall(load_core().session_of, options)
+  if ok then return session, failure end
+  local reason = tostring(session):match("%((.*)%)$")
+  error(("bad argument #2 to '%s' (%s)"):format(name, reason), 3)
+end
+
+-- The answer of one submitted check: waits in the host's own way where one is given, else by sleeping. `wait` is told how
+-- often it has been called for this answer: a host that can only sleep sleeps longer each time.
 local function await(session, id, wait)
   if not wait then return session:take(id, math.huge) end
-  while true do
+  for attempt = 1, math.huge do
     local balance, failure = session:take(id)
     if balance or failure then return balance, failure end
-    wait(session)
+    wait(session, attempt)
   end
 end
 
@@ -57,13 +66,9 @@ function voicecredits.check(provider, options)
     return balance, failure
   end
   check_wait(wait, 2, "check")
-  local session, failure = options.session, nil
-  if session == nil then
-    session, failure = load_core().default_session()
-    if not session then return nil, failure end
-  end
-  local ok, id
-  ok, id, failure = pcall(session.submit, session, provider, options)
+  local session, problem = session_of(options, "check")
+  if not session then return nil, problem end
+  local ok, id, failure = pcall(session.submit, session, provider, options)
   if not ok then raise(id, "check", 1) end
   if not id then return nil, failure end
   return await(session, id, wait)
@@ -100,13 +105,9 @@ function voicecredits.check_all(list, options)
   check_table(options, 2, "check_all")
   local wait = options and options.wait
   check_wait(wait, 2, "check_all")
-  load_core()
+  local session, problem = session_of(options, "check_all")
+  if not session then return nil, problem end
   local accounts = require "voicecredits.accounts"
-  local session, problem = options and options.session, nil
-  if session == nil then
-    session, problem = core.default_session()
-    if not session then return nil, problem end
-  end
   list = list or accounts.from_environment(core)
   local rows, ids = {}, {}
   local wrong, reason = submit_all(session, list, accounts.resolver(core, options), rows, ids)

@@ -19,7 +19,6 @@ end
 find_lua_http()
 
 local cqueues = require "cqueues"
-local errno = require "cqueues.errno"
 local http_headers = require "http.headers"
 local http_server = require "http.server"
 local http_util = require "http.util"
@@ -243,6 +242,13 @@ local function read_body(stream)
   return stream.state == "half closed (remote)" -- lua-http's word for a request read to its end
 end
 
+local function send_head(stream, answer, ends)
+  local headers = http_headers.new()
+  headers:append(":status", tostring(answer.status))
+  for name, value in pairs(answer.headers) do headers:append(name, value) end
+  return stream:write_headers(headers, ends, PATIENCE)
+end
+
 -- A client may be gone at any point: lua-http then returns nil, and there is nobody left to tell.
 local function reply(server, stream)
   local request = stream:get_headers(PATIENCE)
@@ -250,23 +256,27 @@ local function reply(server, stream)
   local method = request:get(":method")
   local answer = sandbox.answer(method, request:get(":path") or "", lower_case_headers(request))
   if answer.delay then cqueues.sleep(server.delay) end
-  local headers = http_headers.new()
-  headers:append(":status", tostring(answer.status))
-  for name, value in pairs(answer.headers) do headers:append(name, value) end
   local bodiless = method == "HEAD"
-  if stream:write_headers(headers, bodiless, PATIENCE) and not bodiless then
+  if send_head(stream, answer, bodiless) and not bodiless then
     stream:write_chunk(answer.body, true, PATIENCE)
   end
 end
 
--- At the end of a stream lua-http 0.4 reads what is left of its request, and goes round for ever, holding every other
--- connection, where the client closed before that. An error set on the socket ends this, and the connection with it.
+local bad_request = { status = 400, headers = { ["content-length"] = "0" } }
+
+local function give_up(stream)
+  if not stream.body_write_type then send_head(stream, bad_request, true) end
+  if stream.connection.socket then stream.connection.socket:shutdown() end
+  if stream.state ~= "closed" then stream:set_state("closed") end
+end
+
+-- lua-http 0.4 reads what is left of a request when a stream ends, and goes round for ever, holding every other
+-- connection, where the client was gone before that. A stream that was closed here has nothing left to read.
 local function serve(server, stream)
   server.connections[stream.connection] = true
   http_util.yieldable_pcall(reply, server, stream)
   local unread = stream.state == "open" or stream.state == "half closed (local)"
-  local socket = stream.connection.socket
-  if unread and socket then socket:seterror("r", errno.EILSEQ) end
+  if unread then http_util.yieldable_pcall(give_up, stream) end
 end
 
 local known_options = { port = "integer from 0 to 65535", delay = "number of seconds, 0 or more" }
@@ -343,7 +353,9 @@ function Server:close()
   if not listener then return end
   self.listener = nil
   listener:close()
-  for connection in pairs(self.connections) do connection:close() end
+  local open = {}
+  for connection in pairs(self.connections) do open[#open + 1] = connection end -- closing one yields
+  for _, connection in ipairs(open) do connection:close() end
 end
 
 return sandbox

@@ -19,7 +19,8 @@ local cs = require "cqueues.socket"
 local lifeline = require "lifeline"
 
 local loop = cqueues.new()
-local behaviours = {} -- name -> { raw, options, listener }
+local behaviours = {} -- name -> { raw, options }
+local reset_ports = {} -- name -> port, of the behaviours that reset
 local log = {}
 local count = { connections = 0, open = 0, in_progress = 0, peak = 0 }
 
@@ -150,7 +151,7 @@ local function listen(serve)
       loop:wrap(serve, socket)
     end
   end)
-  return listener, select(3, listener:localname())
+  return (select(3, listener:localname()))
 end
 
 -- Control ------------------------------------------------------------------------------------------------------------
@@ -167,14 +168,10 @@ function controls.__set(request)
     if not known_options[option] then return 400, { error = "unknown option " .. option } end
     options[option] = tonumber(value) or error("option " .. option .. " is not a number")
   end
-  if behaviours[name] and behaviours[name].listener then behaviours[name].listener:close() end
-  local behaviour = { raw = request.body, options = options }
-  behaviours[name] = behaviour
-  local port
-  if options.reset then
-    behaviour.listener, port = listen(function(socket) serve_reset(socket, name) end)
-  end
-  return 200, { port = port }
+  behaviours[name] = { raw = request.body, options = options }
+  if not options.reset then return 200, {} end
+  reset_ports[name] = reset_ports[name] or listen(function(socket) serve_reset(socket, name) end)
+  return 200, { port = reset_ports[name] }
 end
 
 function controls.__log() return 200, #log > 0 and log or cjson.empty_array or {} end
@@ -207,5 +204,4 @@ local function serve(socket)
   socket:close()
 end
 
-local _, port = listen(serve)
-lifeline.serve(port, loop)
+lifeline.serve(listen(serve), loop)

@@ -83,8 +83,8 @@ local function control(self, method, path, body)
   local socket = cs.connect { host = "127.0.0.1", port = self.port }
   socket:settimeout(5)
   socket:setmode("b", "b")
-  socket:write(("%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n%s"):format(method, path,
-    #(body or ""), body or ""))
+  body = body or "" -- may hold NULs, at which format would stop on Lua 5.1 and 5.2
+  socket:write(("%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %d\r\n\r\n"):format(method, path, #body) .. body)
   socket:flush()
   local answer = socket:read("*a")
   socket:close()
