@@ -221,6 +221,23 @@ describe("an answer", function()
     end
   end)
 
+  it("with HTTP 200 is no balance where the body says that something went wrong", function()
+    for _, case in ipairs {
+      { "supertone", '{"status":"error","message":{"statusCode":401,"message":"m"},"balance":5}', "authentication" },
+      { "supertone", '{"status":"error","message":"m","balance":5}', "protocol" },
+      { "suno", '{"code":401,"msg":"m","data":5}', "authentication" },
+      { "fish", '{"status":402,"message":"m","credit":"5"}', "exhausted" },
+      { "srtgen", '{"success":false,"error":"unauthorized","message":"m","credits":{"totalBalance":5}}', "authentication" },
+      { "srtgen", '{"success":false,"message":"m","credits":{"totalBalance":5}}', "protocol" },
+      { "breeze", '{"ok":false,"code":"BILLING_INSUFFICIENT_CREDITS","detail":"m","balance":5}', "exhausted" },
+    } do
+      local balance, failure = parse(case[1], case[2])
+      assert.is_nil(balance)
+      assert.equal(case[3], failure.kind)
+      assert.truthy(failure.message:find(": m$"), failure.message)
+    end
+  end)
+
   it("has the kind of its HTTP status where the provider says nothing better", function()
     local kinds = { [400] = "invalid_request", [401] = "authentication", [402] = "exhausted", [403] = "permission",
                     [404] = "not_found", [405] = "invalid_request", [407] = "invalid_request", [408] = "unavailable",

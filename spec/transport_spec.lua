@@ -94,6 +94,8 @@ describe("an answer that no well-behaved server gives:", function()
     fails("protocol", "1024 KiB", "announced")
     server:set("endless", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" .. ("x"):rep(1000), { ["repeat"] = 200000, close = true })
     fails("protocol", "1024 KiB", "endless")
+    server:set("open", "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n" .. ("x"):rep(1000), { ["repeat"] = 2000 })
+    fails("protocol", "1024 KiB", "open") -- what comes after the limit is not waited for
   end)
 
   it("a body of 1 MiB is read", function()
