@@ -170,13 +170,64 @@ describe("keys and base URLs from the environment", function()
   end)
 end)
 
-describe("a missing lua-cjson", function()
-  it("is one line that says what to install", function()
-    local pipe = assert(io.popen((os.getenv "LUA" or "lua5.4") .. [[ -e 'package.preload.cjson = function() error("none", 0) end
+describe("what is missing is told in one line:", function()
+  -- The error of the first use, in a process of its own.
+  local function told(setup, lua)
+    local pipe = assert(io.popen((lua or os.getenv "LUA" or "lua5.4") .. " -e '" .. setup .. [[
       print(select(2, pcall(function() return require "voicecredits".null end)))' 2>&1]]))
     local output = pipe:read "*a"
     pipe:close()
+    assert.equal(1, select(2, output:gsub("\n", "")), output)
+    return output
+  end
+
+  it("lua-cjson", function()
+    local output = told [[package.preload.cjson = function() error("none", 0) end]]
     assert.truthy(output:find("voicecredits needs lua-cjson for this Lua (" .. _VERSION .. ")", 1, true), output)
-    assert.equal(1, select(2, output:gsub("\n", "")))
+  end)
+
+  it("the C module", function()
+    assert.truthy(told([[package.cpath = ""]]):find("was not found for .*: build it with 'make'"))
+  end)
+
+  it("a C module for this Lua, where it was built for another", function()
+    local other = _VERSION == "Lua 5.4" and "lua5.1" or "lua5.4"
+    if os.execute("command -v " .. other .. " >/dev/null") ~= true and os.execute("command -v " .. other .. " >/dev/null") ~= 0 then
+      pending(other .. " is not on this machine")
+      return
+    end
+    local output = told([[package.preload.cjson = function() return {} end]], other)
+    assert.truthy(output:find("was built for another Lua than this Lua " .. other:match "[%d.]+", 1, true), output)
+  end)
+
+  it("libcurl", function()
+    assert.truthy(told([[package.preload["voicecredits.core"] = function()
+      error("error loading module: libcurl.so.4: cannot open shared object file", 0) end]]):find("needs libcurl: install", 1, true))
+  end)
+end)
+
+describe("Neovim's vim.json in the place of lua-cjson", function()
+  local function run(settings)
+    local pipe = assert(io.popen((os.getenv "LUA" or "lua5.4") .. [[ -e '
+      local cjson = require "cjson"
+      package.loaded.cjson, package.preload.cjson = nil, function() error("none", 0) end
+      vim = { json = { decode = cjson.decode, new = ]] .. settings .. [[ } }
+      local voicecredits = require "voicecredits"
+      local function exact(body)
+        local balance, failure = voicecredits.parse("supertone", { status = 200, body = body })
+        return balance and (balance.exact or "unknown") or failure.kind
+      end
+      local deep = ("["):rep(70) .. ("]"):rep(70)
+      print(exact("{\"balance\":1.5e1,\"x\":[true,false,null,\"NaN \\\" 0x1 [[\"]}"), exact("{\"balance\":null}"),
+        exact("{\"balance\":0x10}"), exact("{\"balance\":1,\"y\":NaN}"), exact("{\"balance\":1,\"x\":" .. deep .. "}"))']]))
+    local output = pipe:read "*a"
+    pipe:close()
+    return output
+  end
+
+  it("is as strict, whether it can be told to or not", function()
+    local expected = "15\tunknown\tprotocol\tprotocol\tprotocol\n"
+    assert.equal(expected, run "cjson.new")
+    assert.equal(expected, run "nil")
   end)
 end)

@@ -20,6 +20,13 @@ static inline int compat_absindex(lua_State *L, int index)
 #define compat_setfuncs(L, functions) luaL_setfuncs(L, functions, 0)
 #endif
 
+/* Raises where this was built for another Lua than the one that loads it, and both know how to tell. */
+#if LUA_VERSION_NUM < 502
+#define compat_checkversion(L) ((void)(L))
+#else
+#define compat_checkversion(L) luaL_checkversion(L)
+#endif
+
 /* One table of Lua values beside a userdata: its environment, its user value, or its first user value. */
 #if LUA_VERSION_NUM < 502
 #define compat_newuserdata(L, size) lua_newuserdata(L, size)

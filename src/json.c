@@ -2,48 +2,77 @@
 
 #include "json.h"
 
+#include <ctype.h>
 #include <lauxlib.h>
 #include <locale.h>
 #include <string.h>
 
-/* In the registry: the decoder's table { decode = function, null = value, point = decimal point at its making }. */
+/* In the registry: { decode = function, null = value, point = the locale's decimal point at its making,
+ * lenient = true where the decoder cannot be told to refuse what is no JSON }. */
 static const char *const decoder = "voicecredits.json";
 
-static void push_new_instance(lua_State *L)
+/* Pushes lua-cjson, or vim.json, or raises. */
+static void push_library(lua_State *L)
 {
     lua_getglobal(L, "require");
     lua_pushliteral(L, "cjson");
-    if (lua_pcall(L, 1, 1, 0) != 0) {
-        luaL_error(L, "voicecredits needs lua-cjson for this Lua (%s): install the Debian package lua-cjson, or "
-                      "'luarocks install lua-cjson'", LUA_VERSION);
+    if (lua_pcall(L, 1, 1, 0) == 0 && lua_istable(L, -1)) return;
+    lua_pop(L, 1);
+    lua_getglobal(L, "vim");
+    if (lua_istable(L, -1)) {
+        lua_getfield(L, -1, "json");
+        lua_remove(L, -2);
+        if (lua_istable(L, -1)) return;
     }
+    luaL_error(L, "voicecredits needs lua-cjson for this Lua (%s): install the Debian package lua-cjson, or "
+                  "'luarocks install lua-cjson'", LUA_VERSION);
+}
+
+/* Makes the library on the top of the stack an instance of our own, where it knows how. */
+static void make_instance(lua_State *L)
+{
     lua_getfield(L, -1, "new");
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        return;
+    }
     lua_call(L, 0, 1);
     lua_remove(L, -2);
 }
 
-static void configure(lua_State *L, const char *setting, int value, bool is_boolean)
+/* Calls the instance's function of that name with the value on the top of the stack; false where it has none. */
+static bool configure(lua_State *L, const char *setting)
 {
-    lua_getfield(L, -1, setting);
-    if (is_boolean) {
-        lua_pushboolean(L, value);
-    } else {
-        lua_pushinteger(L, value);
+    lua_getfield(L, -2, setting);
+    lua_insert(L, -2);
+    if (lua_isnil(L, -2)) {
+        lua_pop(L, 2);
+        return false;
     }
     lua_call(L, 1, 0);
+    return true;
 }
 
 void json_open(lua_State *L)
 {
-    lua_createtable(L, 0, 3);
-    push_new_instance(L);
-    configure(L, "decode_invalid_numbers", false, true);
-    configure(L, "decode_max_depth", JSON_DEPTH, false);
+    lua_createtable(L, 0, 4);
+    push_library(L);
+    make_instance(L);
+    lua_pushboolean(L, false);
+    bool strict = configure(L, "decode_invalid_numbers");
+    lua_pushinteger(L, JSON_DEPTH);
+    strict &= configure(L, "decode_max_depth");
     lua_getfield(L, -1, "decode");
-    lua_setfield(L, -3, "decode");
-    lua_getfield(L, -1, "null");
-    lua_setfield(L, -3, "null");
+    lua_remove(L, -2);
+    lua_pushvalue(L, -1);
+    lua_pushliteral(L, "[null]");
+    lua_call(L, 1, 1);
+    lua_rawgeti(L, -1, 1);
+    lua_setfield(L, -4, "null");
     lua_pop(L, 1);
+    lua_setfield(L, -2, "decode");
+    lua_pushboolean(L, !strict);
+    lua_setfield(L, -2, "lenient");
     lua_pushstring(L, localeconv()->decimal_point);
     lua_setfield(L, -2, "point");
     lua_setfield(L, LUA_REGISTRYINDEX, decoder);
@@ -63,10 +92,44 @@ static void push_decoder(lua_State *L)
     lua_getfield(L, LUA_REGISTRYINDEX, decoder);
 }
 
+/* Where the decoder itself cannot be told: false for a text nested too deep, or with a word in it, outside of strings,
+ * that is not true, false, null or a number's exponent (NaN, Infinity, 0x10). */
+static bool is_plain(const char *text, size_t length)
+{
+    int depth = 0;
+    for (size_t at = 0; at < length; at++) {
+        char letter = text[at];
+        if (letter == '"') {
+            for (at++; at < length && text[at] != '"'; at++) at += text[at] == '\\';
+        } else if (letter == '[' || letter == '{') {
+            if (++depth > JSON_DEPTH) return false;
+        } else if (letter == ']' || letter == '}') {
+            depth--;
+        } else if (isalpha((unsigned char)letter)) {
+            size_t end = at;
+            while (end < length && isalpha((unsigned char)text[end])) end++;
+            size_t size = end - at;
+            bool exponent = size == 1 && (letter == 'e' || letter == 'E') && at > 0 && isdigit((unsigned char)text[at - 1]);
+            bool word = (size == 4 && (memcmp(text + at, "true", 4) == 0 || memcmp(text + at, "null", 4) == 0)) ||
+                        (size == 5 && memcmp(text + at, "false", 5) == 0);
+            if (!exponent && !word) return false;
+            at = end - 1;
+        }
+    }
+    return true;
+}
+
 bool json_decode(lua_State *L, const char *text, size_t length)
 {
     luaL_checkstack(L, 8, "JSON");
     push_decoder(L);
+    lua_getfield(L, -1, "lenient");
+    bool refuse = lua_toboolean(L, -1) && !is_plain(text, length);
+    lua_pop(L, 1);
+    if (refuse) {
+        lua_pop(L, 1);
+        return false;
+    }
     lua_getfield(L, -1, "decode");
     lua_remove(L, -2);
     lua_pushlstring(L, text, length);

@@ -1,4 +1,5 @@
-/* Finds lua-cjson and calls it, on an instance of our own: a host's settings of cjson do not change us, nor we them. */
+/* Finds lua-cjson, or where there is none Neovim's vim.json (the same code), and calls it on an instance of our own: a
+ * host's settings do not change us, nor we them. */
 #ifndef VOICECREDITS_JSON_H
 #define VOICECREDITS_JSON_H
 
@@ -9,7 +10,7 @@
 /* How deep objects and arrays may stand in each other. */
 enum { JSON_DEPTH = 64 };
 
-/* Makes the instance; once per Lua state. Raises a one-line error that says what to install when there is no lua-cjson. */
+/* Makes the instance; once per Lua state. Raises a one-line error that says what to install when there is neither. */
 void json_open(lua_State *L);
 
 /* Pushes the decoded text and returns true, or pushes nothing and returns false when it is not JSON: NaN, Infinity and

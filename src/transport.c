@@ -17,7 +17,10 @@
 #include "schedule.h"
 #include "trust.h"
 
-enum { STACK_SIZE = 512 * 1024 }; /* some C libraries' default is too small for a TLS handshake */
+enum {
+    STACK_SIZE = 512 * 1024, /* some C libraries' default is too small for a TLS handshake */
+    IDLE_HANDLES = 256       /* at most so many curl handles are kept for the next exchanges */
+};
 
 struct transport {
     /* The owner's, and what both may read since it never changes. */
@@ -296,7 +299,7 @@ static bool open_curl(struct transport *transport, const struct transport_limits
     if (trust_find(&transport->trust) != 0) return false;
     transport->multi = curl_multi_init();
     transport->share = curl_share_init();
-    transport->idle_size = limits->max_in_flight;
+    transport->idle_size = limits->max_in_flight < IDLE_HANDLES ? limits->max_in_flight : IDLE_HANDLES;
     transport->idle = calloc(transport->idle_size, sizeof(CURL *));
     if (transport->multi == NULL || transport->share == NULL || transport->idle == NULL) return false;
     curl_share_setopt(transport->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);

@@ -327,6 +327,7 @@ __attribute__((visibility("default"))) int luaopen_voicecredits_core(lua_State *
 
 int luaopen_voicecredits_core(lua_State *L)
 {
+    compat_checkversion(L);
     json_open(L);
     failure_open(L);
     balance_open(L);

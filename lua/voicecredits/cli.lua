@@ -87,10 +87,7 @@ local function load_voicecredits()
   local voicecredits = require "voicecredits"
   local loaded, problem = pcall(function() return voicecredits._VERSION end)
   if loaded then return voicecredits end
-  local message = first_line(problem)
-  local missing = message:find("module 'voicecredits.core' not found", 1, true)
-  if missing then message = message .. ": build it with 'make'" end
-  stop(status.unavailable, message)
+  stop(status.unavailable, first_line(problem))
 end
 
 local function names_of(providers, field)

@@ -8,8 +8,29 @@ local voicecredits = {}
 
 local core
 
+-- What keeps the C module from being loaded, in one line that says what to do.
+local function explain(problem)
+  problem = tostring(problem)
+  local lua = rawget(_G, "jit") and "LuaJIT" or _VERSION
+  local path = problem:match("from file '([^']*)'")
+  if problem:find("module 'voicecredits.core' not found", 1, true) then
+    return ("voicecredits: its C module (voicecredits/core.so) was not found for %s: build it with 'make'"):format(lua)
+  elseif problem:find("undefined symbol: lua", 1, true) or problem:find("version mismatch", 1, true)
+    or problem:find("incompatible numeric types", 1, true) then
+    return ("voicecredits: its C module %s was built for another Lua than this %s: build it with 'make LUA_VERSION=%s'")
+      :format(path or "(voicecredits/core.so)", lua, rawget(_G, "jit") and "jit" or _VERSION:match("%d+%.%d+"))
+  elseif problem:find("libcurl", 1, true) then
+    return ("voicecredits needs libcurl: install the Debian package libcurl4 (%s)"):format(problem:match("[^\r\n]*$"))
+  end
+  return (problem:gsub("\n.*", ""))
+end
+
 local function load_core()
-  core = core or require "voicecredits.core"
+  if not core then
+    local ok, found = pcall(require, "voicecredits.core")
+    if not ok then error(explain(found), 0) end
+    core = found
+  end
   return core
 end
 
