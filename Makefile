@@ -4,9 +4,12 @@ LUA_VERSION = 5.4
 PREFIX      = /usr/local
 DESTDIR     =
 
-# What the commands below need on Debian, in one place; elsewhere the README lists it.
-DEBIAN_PACKAGES = lua5.4 liblua5.4-dev libcurl4-openssl-dev lua-cjson lua-argparse lua-term \
-                  lua-http lua-busted lua-check luarocks cppcheck locales util-linux
+# What the commands below need on Debian, in one place; elsewhere the README lists it. RUN is for building and the demo,
+# TEST for the suite and the checks, LUAS for the suite on every other Lua.
+DEBIAN_RUN  = lua5.4 liblua5.4-dev libcurl4-openssl-dev lua-cjson lua-argparse lua-term lua-http
+DEBIAN_TEST = lua-busted lua-check luarocks cppcheck locales lua-copas lua-luv lua-socket neovim nginx libnginx-mod-http-lua \
+              luajit2 libluajit2-5.1-dev
+DEBIAN_LUAS = lua5.1 liblua5.1-0-dev lua5.2 liblua5.2-dev lua5.3 liblua5.3-dev
 
 # ---- which Lua ----
 
@@ -68,32 +71,47 @@ $(BUILD)/process.so: spec/support/process.c $(MODULE)
 
 # ---- what is missing on this machine ----
 
-# Installs the missing packages of the list, and does nothing at all where none is missing.
+# Installs the missing ones of these packages, and does nothing at all where none is missing. No service is started.
+PACKAGES = $(DEBIAN_RUN) $(DEBIAN_TEST)
+
 .PHONY: dependencies
 dependencies:
 	@command -v dpkg-query >/dev/null 2>&1 || exit 0; \
-	missing=; for package in $(DEBIAN_PACKAGES); do \
+	missing=; for package in $(PACKAGES); do \
 	  case "$$(dpkg-query -W -f '$${Status}' $$package 2>/dev/null)" in *" installed") ;; *) missing="$$missing $$package" ;; esac; \
 	done; \
 	[ -z "$$missing" ] && exit 0; \
 	echo "installing:$$missing"; \
 	root=; [ "$$(id -u)" = 0 ] || root=sudo; \
 	$$root apt-get update -qq && \
-	$$root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+	$$root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $$missing >/dev/null
 
 # ---- demo, tests, checks ----
 
 export LUA_PATH  = ./lua/?.lua;./lua/?/init.lua;./?.lua;./?/init.lua;;
 export LUA_CPATH = ./$(BUILD)/?.so;;
 
-.PHONY: demo test lint
-demo: dependencies
+.PHONY: demo test test-all lint
+demo:
+	@$(MAKE) --silent dependencies PACKAGES="$(DEBIAN_RUN)"
 	@$(MAKE) --silent $(MODULE)
 	@LUA=$(LUA) sh examples/demo.sh
 
 test: dependencies
 	@$(MAKE) --silent $(MODULE) $(BUILD)/process.so
 	@LUA=$(LUA) LUA_VERSION=$(LUA_VERSION) LUA_INCDIR=$(LUA_INCDIR) $(LUA) $$(command -v busted) $(SPECS)
+
+# The suite on each of the Luas that Debian has; what is the same on all of them runs once.
+LUAS     = 5.1 5.2 5.3 5.4 jit
+RUN_ONCE = spec/house_spec.lua spec/nvim_spec.lua spec/openresty_spec.lua spec/sandbox_spec.lua spec/support_spec.lua
+
+test-all:
+	@$(MAKE) --silent dependencies PACKAGES="$(DEBIAN_RUN) $(DEBIAN_TEST) $(DEBIAN_LUAS)"
+	@for version in $(LUAS); do \
+	  echo "Lua $$version"; specs=; \
+	  [ $$version = 5.4 ] || specs="$(filter-out $(RUN_ONCE),$(wildcard spec/*_spec.lua))"; \
+	  $(MAKE) --silent test LUA_VERSION=$$version SPECS="$$specs" || exit 1; \
+	done
 
 lint: dependencies
 	luacheck --quiet lua spec bin/voicecredits examples doc
@@ -128,6 +146,7 @@ help:
 	@echo "make               $(MODULE); LUA_VERSION=5.1|5.2|5.3|5.4|5.5|jit, LUA_INCDIR=folder of lua.h"
 	@echo "make demo          installs what is missing, builds, checks five accounts in the sandbox"
 	@echo "make test          installs what is missing, builds, runs the test suite; SPECS=spec/one_spec.lua"
+	@echo "make test-all      the same on Lua 5.1, 5.2, 5.3, 5.4 and LuaJIT"
 	@echo "make lint          luacheck and cppcheck"
 	@echo "make install       PREFIX=$(PREFIX) DESTDIR=; make uninstall takes it back"
 	@echo "make dependencies  installs the Debian packages that are missing"

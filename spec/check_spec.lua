@@ -208,10 +208,10 @@ end)
 
 describe("Neovim's vim.json in the place of lua-cjson", function()
   local function run(settings)
-    local pipe = assert(io.popen((os.getenv "LUA" or "lua5.4") .. [[ -e '
+    local pipe = assert(io.popen((os.getenv "LUA" or "lua5.4") .. [==[ -e '
       local cjson = require "cjson"
       package.loaded.cjson, package.preload.cjson = nil, function() error("none", 0) end
-      vim = { json = { decode = cjson.decode, new = ]] .. settings .. [[ } }
+      vim = { json = { decode = cjson.decode, new = ]==] .. settings .. [==[ } }
       local voicecredits = require "voicecredits"
       local function exact(body)
         local balance, failure = voicecredits.parse("supertone", { status = 200, body = body })
@@ -219,7 +219,7 @@ describe("Neovim's vim.json in the place of lua-cjson", function()
       end
       local deep = ("["):rep(70) .. ("]"):rep(70)
       print(exact("{\"balance\":1.5e1,\"x\":[true,false,null,\"NaN \\\" 0x1 [[\"]}"), exact("{\"balance\":null}"),
-        exact("{\"balance\":0x10}"), exact("{\"balance\":1,\"y\":NaN}"), exact("{\"balance\":1,\"x\":" .. deep .. "}"))']]))
+        exact("{\"balance\":0x10}"), exact("{\"balance\":1,\"y\":NaN}"), exact("{\"balance\":1,\"x\":" .. deep .. "}"))']==]))
     local output = pipe:read "*a"
     pipe:close()
     return output

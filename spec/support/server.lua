@@ -29,7 +29,8 @@ Process.__index = Process
 
 -- The pipe that popen opens is the helper's standard input: it closes when this process ends, in whatever way.
 local function start(script, ...)
-  local command = { os.getenv("LUA") or "lua5.4", quote(folder .. script) }
+  -- The helpers run on the same Lua whichever the suite is run on: cqueues under 5.1 stalls on TLS now and then.
+  local command = { os.getenv("SERVER_LUA") or "lua5.4", quote(folder .. script) }
   for index = 1, select("#", ...) do command[#command + 1] = quote((select(index, ...))) end
   local output, errors = os.tmpname(), os.tmpname()
   local pipe = assert(io.popen(("{ echo PID $$; exec %s; } >%s 2>%s"):format(table.concat(command, " "),
