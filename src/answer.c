@@ -28,7 +28,8 @@ static bool has_type(const struct response *response, const char *type)
 static bool is_html(const struct response *response)
 {
     size_t at = 0;
-    while (at < response->body_length && strchr(" \t\r\n", response->body[at]) != NULL && response->body[at] != '\0') at++;
+    while (at < response->body_length && strchr(" \t\r\n", response->body[at]) != NULL && response->body[at] != '\0')
+        at++;
     return has_type(response, "text/html") || (at < response->body_length && response->body[at] == '<');
 }
 
@@ -47,7 +48,8 @@ static bool is_object(lua_State *L)
 }
 
 /* The balance's own fields, before the provider adds what it read. */
-static void push_empty_balance(lua_State *L, const struct provider *provider, const struct failure *failure, int body, double fetched_at)
+static void push_empty_balance(lua_State *L, const struct provider *provider, const struct failure *failure, int body,
+                               double fetched_at)
 {
     balance_push(L);
     lua_pushstring(L, provider->name);
@@ -112,7 +114,8 @@ static void note_headers(const struct response *response, double now, struct fai
 {
     const struct response_headers *headers = &response->headers;
     failure->status = response->status;
-    text_printable(failure->request_id, FAILURE_LABEL_CHARACTERS, headers->request_id, strlen(headers->request_id), failure->secret);
+    text_printable(failure->request_id, FAILURE_LABEL_CHARACTERS, headers->request_id, strlen(headers->request_id),
+                   failure->secret);
     double seconds;
     if (dates_retry_after(headers->retry_after, now, &seconds)) failure->retry_after = seconds;
 }
@@ -123,7 +126,8 @@ bool answer_read(lua_State *L, const struct provider *provider, const struct res
     luaL_checkstack(L, 12, "an answer");
     int top = lua_gettop(L);
     note_headers(response, fetched_at, failure);
-    bool compressed = response->headers.content_encoding[0] != '\0', too_large = response->body_length > RESPONSE_BODY_LIMIT;
+    bool compressed = response->headers.content_encoding[0] != '\0',
+         too_large = response->body_length > RESPONSE_BODY_LIMIT;
     bool readable = !compressed && !too_large && response->body_length > 0;
     if (response->status >= 400 && response->status <= 599) {
         bool decoded = readable && json_decode(L, response->body, response->body_length);
@@ -136,7 +140,8 @@ bool answer_read(lua_State *L, const struct provider *provider, const struct res
     } else if (too_large) {
         failure_set(failure, FAILURE_PROTOCOL, "a body of more than %u KiB", RESPONSE_BODY_LIMIT / 1024);
     } else if (compressed) {
-        failure_set(failure, FAILURE_PROTOCOL, "a compressed body (%s), which was not asked for", response->headers.content_encoding);
+        failure_set(failure, FAILURE_PROTOCOL, "a compressed body (%s), which was not asked for",
+                    response->headers.content_encoding);
     } else {
         bool decoded = readable && json_decode(L, response->body, response->body_length);
         if (read_success(L, provider, response, decoded, fetched_at, failure)) {

@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <stddef.h>
 
+#include "compat.h"
 #include "text.h"
 
 static const char *const metatable = "voicecredits.balance";
@@ -33,12 +34,7 @@ static int print(lua_State *L)
 
 void balance_open(lua_State *L)
 {
-    luaL_newmetatable(L, metatable);
-    lua_pushcfunction(L, print);
-    lua_setfield(L, -2, "__tostring");
-    lua_pushstring(L, metatable);
-    lua_setfield(L, -2, "__name");
-    lua_pop(L, 1);
+    compat_newmetatable(L, metatable, print);
 }
 
 void balance_push(lua_State *L)

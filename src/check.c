@@ -26,7 +26,8 @@ static bool is_printable(const char *text, size_t length)
 static bool check_key(const struct provider *provider, const struct options *options, struct failure *failure)
 {
     if (options->api_key_length == 0) {
-        failure_set(failure, FAILURE_CONFIGURATION, "no API key: set %s or give the option api_key", provider->key_variable);
+        failure_set(failure, FAILURE_CONFIGURATION, "no API key: set %s or give the option api_key",
+                    provider->key_variable);
         return false;
     }
     if (!is_printable(options->api_key, options->api_key_length)) {
@@ -45,9 +46,11 @@ static bool build_url(const struct provider *provider, const struct options *opt
         struct request_field field = {provider->options[i].name, options->own[i]};
         *(provider->options[i].place == OPTION_IN_PATH ? path++ : query++) = field;
     }
-    struct request_address address = {options->base_url, provider->path, path_fields, query_fields, options->proxy != NULL};
+    struct request_address address = {options->base_url, provider->path, path_fields, query_fields,
+                                      options->proxy != NULL};
     bool whole = strlen(options->base_url) == options->base_url_length;
-    enum request_problem problem = whole ? request_build(&address, &exchange->url, &exchange->origin_length) : REQUEST_BAD_URL;
+    enum request_problem problem = whole ? request_build(&address, &exchange->url, &exchange->origin_length)
+                                         : REQUEST_BAD_URL;
     if (problem == REQUEST_FINE) return true;
     failure_set(failure, problem == REQUEST_NO_MEMORY ? FAILURE_UNAVAILABLE : FAILURE_CONFIGURATION,
                 "the base URL (option base_url or %s) %s", provider->base_variable, request_problem_text(problem));
@@ -83,8 +86,9 @@ static bool fill(struct check *check, const struct provider *provider, const str
     exchange->deadline = check->started + clock_from_seconds(options->timeout);
     exchange->connect_timeout = clock_from_seconds(options->connect_timeout);
     exchange->request_id_header = provider->request_id_header;
-    return copy_auth(provider, options, check) && copy(&check->account, options->account) && copy(&exchange->proxy, options->proxy) &&
-           copy(&exchange->ca_file, options->ca_file) && copy(&exchange->ca_path, options->ca_path);
+    return copy_auth(provider, options, check) && copy(&check->account, options->account) &&
+           copy(&exchange->proxy, options->proxy) && copy(&exchange->ca_file, options->ca_file) &&
+           copy(&exchange->ca_path, options->ca_path);
 }
 
 struct check *check_new(const struct provider *provider, const struct options *options, struct failure *failure)
@@ -123,22 +127,17 @@ static void read_outcome(const struct check *check, struct failure *failure)
     const char *detail = exchange->detail != NULL ? exchange->detail : "";
     switch (exchange->outcome) {
     case EXCHANGE_TIMEOUT:
-        failure_set(failure, FAILURE_TIMEOUT, exchange->response != NULL ? "no answer within %g s" : "not begun within %g s", check->timeout);
+        failure_set(failure, FAILURE_TIMEOUT,
+                    exchange->response != NULL ? "no answer within %g s" : "not begun within %g s", check->timeout);
         break;
     case EXCHANGE_NETWORK:
         failure_set(failure, FAILURE_NETWORK, "%s", detail);
         failure->retryable = exchange->response == NULL || exchange->response->status == 0;
         if (exchange->name_not_found) answer_mention_end(failure, check->provider);
         break;
-    case EXCHANGE_TLS:
-        failure_set(failure, FAILURE_TLS, "%s", detail);
-        break;
-    case EXCHANGE_PROTOCOL:
-        failure_set(failure, FAILURE_PROTOCOL, "%s", detail);
-        break;
-    case EXCHANGE_CANCELLED:
-        failure_set(failure, FAILURE_CANCELLED, "cancelled");
-        break;
+    case EXCHANGE_TLS: failure_set(failure, FAILURE_TLS, "%s", detail); break;
+    case EXCHANGE_PROTOCOL: failure_set(failure, FAILURE_PROTOCOL, "%s", detail); break;
+    case EXCHANGE_CANCELLED: failure_set(failure, FAILURE_CANCELLED, "cancelled"); break;
     default:
         failure_set(failure, FAILURE_UNAVAILABLE, "out of memory or descriptors %s", detail);
         failure->retryable = false;

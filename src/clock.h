@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <time.h>
 
-#define CLOCK_SECOND INT64_C(1000000000)
+#define CLOCK_SECOND      INT64_C(1000000000)
 #define CLOCK_MILLISECOND INT64_C(1000000)
 
 static inline int64_t clock_now(void)

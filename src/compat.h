@@ -12,11 +12,11 @@ static inline int compat_absindex(lua_State *L, int index)
 {
     return index > 0 || index <= LUA_REGISTRYINDEX ? index : lua_gettop(L) + index + 1;
 }
-#define compat_rawlen(L, index) lua_objlen(L, index)
+#define compat_rawlen(L, index)       lua_objlen(L, index)
 #define compat_setfuncs(L, functions) luaL_register(L, NULL, functions)
 #else
-#define compat_absindex(L, index) lua_absindex(L, index)
-#define compat_rawlen(L, index) lua_rawlen(L, index)
+#define compat_absindex(L, index)     lua_absindex(L, index)
+#define compat_rawlen(L, index)       lua_rawlen(L, index)
 #define compat_setfuncs(L, functions) luaL_setfuncs(L, functions, 0)
 #endif
 
@@ -29,15 +29,15 @@ static inline int compat_absindex(lua_State *L, int index)
 
 /* One table of Lua values beside a userdata: its environment, its user value, or its first user value. */
 #if LUA_VERSION_NUM < 502
-#define compat_newuserdata(L, size) lua_newuserdata(L, size)
+#define compat_newuserdata(L, size)   lua_newuserdata(L, size)
 #define compat_setuservalue(L, index) lua_setfenv(L, index)
 #define compat_getuservalue(L, index) lua_getfenv(L, index)
 #elif LUA_VERSION_NUM < 504
-#define compat_newuserdata(L, size) lua_newuserdata(L, size)
+#define compat_newuserdata(L, size)   lua_newuserdata(L, size)
 #define compat_setuservalue(L, index) lua_setuservalue(L, index)
 #define compat_getuservalue(L, index) lua_getuservalue(L, index)
 #else
-#define compat_newuserdata(L, size) lua_newuserdatauv(L, size, 1)
+#define compat_newuserdata(L, size)   lua_newuserdatauv(L, size, 1)
 #define compat_setuservalue(L, index) lua_setiuservalue(L, index, 1)
 #define compat_getuservalue(L, index) lua_getiuservalue(L, index, 1)
 #endif
@@ -53,6 +53,17 @@ static inline void compat_pushnumber(lua_State *L, double number)
     }
 #endif
     lua_pushnumber(L, number);
+}
+
+/* luaL_newmetatable that sets __name on every version, and __tostring. Leaves nothing on the stack. */
+static inline void compat_newmetatable(lua_State *L, const char *name, lua_CFunction print)
+{
+    luaL_newmetatable(L, name);
+    lua_pushstring(L, name);
+    lua_setfield(L, -2, "__name");
+    lua_pushcfunction(L, print);
+    lua_setfield(L, -2, "__tostring");
+    lua_pop(L, 1);
 }
 
 /* The userdata at `index` if it has the metatable that the registry holds under `name`, else NULL. */

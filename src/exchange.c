@@ -143,7 +143,8 @@ static struct curl_slist *make_headers(const char *auth_header)
 
 static void free_headers(struct curl_slist *headers)
 {
-    for (struct curl_slist *line = headers; line != NULL; line = line->next) secret_wipe(line->data, strlen(line->data));
+    for (struct curl_slist *line = headers; line != NULL; line = line->next)
+        secret_wipe(line->data, strlen(line->data));
     curl_slist_free_all(headers);
 }
 
@@ -179,9 +180,8 @@ bool exchange_prepare(struct exchange *exchange, void *easy, const struct exchan
     exchange->response = calloc(1, sizeof *exchange->response);
     exchange->detail = calloc(1, CURL_ERROR_SIZE);
     struct curl_slist *headers = make_headers(exchange->auth_header);
-    bool ready = exchange->response != NULL && exchange->detail != NULL && headers != NULL &&
-                 set_way(easy, exchange) && set_trust(easy, exchange, shared) &&
-                 curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) == CURLE_OK;
+    bool ready = exchange->response != NULL && exchange->detail != NULL && headers != NULL && set_way(easy, exchange) &&
+                 set_trust(easy, exchange, shared) && curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) == CURLE_OK;
     if (!ready) {
         curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
         free_headers(headers);
@@ -213,8 +213,7 @@ static void part(struct exchange *exchange)
 static enum exchange_outcome judge(CURLcode code, bool deadline_passed)
 {
     switch (code) {
-    case CURLE_OK:
-        return EXCHANGE_ANSWERED;
+    case CURLE_OK: return EXCHANGE_ANSWERED;
     case CURLE_OPERATION_TIMEDOUT:
         /* With time left it was the connection that took too long. */
         return deadline_passed ? EXCHANGE_TIMEOUT : EXCHANGE_NETWORK;
@@ -228,8 +227,7 @@ static enum exchange_outcome judge(CURLcode code, bool deadline_passed)
     case CURLE_SSL_INVALIDCERTSTATUS:
     case CURLE_SSL_ISSUER_ERROR:
     case CURLE_SSL_PINNEDPUBKEYNOTMATCH:
-    case CURLE_USE_SSL_FAILED:
-        return EXCHANGE_TLS;
+    case CURLE_USE_SSL_FAILED: return EXCHANGE_TLS;
     case CURLE_UNSUPPORTED_PROTOCOL: /* an answer without a status line, "HTTP/0.9" */
     case CURLE_WEIRD_SERVER_REPLY:
     case CURLE_BAD_CONTENT_ENCODING:
@@ -237,15 +235,12 @@ static enum exchange_outcome judge(CURLcode code, bool deadline_passed)
     case CURLE_TOO_MANY_REDIRECTS:
     case CURLE_WRITE_ERROR:
     case CURLE_RANGE_ERROR:
-    case CURLE_HTTP2:
-        return EXCHANGE_PROTOCOL;
+    case CURLE_HTTP2: return EXCHANGE_PROTOCOL;
     case CURLE_OUT_OF_MEMORY:
     case CURLE_FAILED_INIT:
     case CURLE_NOT_BUILT_IN:
-    case CURLE_BAD_FUNCTION_ARGUMENT:
-        return EXCHANGE_RESOURCES;
-    default:
-        return EXCHANGE_NETWORK;
+    case CURLE_BAD_FUNCTION_ARGUMENT: return EXCHANGE_RESOURCES;
+    default: return EXCHANGE_NETWORK;
     }
 }
 

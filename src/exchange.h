@@ -19,7 +19,6 @@ enum exchange_outcome {
     EXCHANGE_RESOURCES  /* out of memory or the like on this side */
 };
 
-
 struct exchange {
     /* The request: set before it is handed over, all strings owned by the exchange. */
     char *url;                     /* as request_build made it */

@@ -67,7 +67,8 @@ void failure_quote(struct failure *failure, const char *text, size_t length)
     size_t used = count_characters(failure->message), end = strlen(failure->message);
     if (length == 0 || used + 3 > FAILURE_MESSAGE_CHARACTERS) return;
     memcpy(failure->message + end, ": ", 3);
-    size_t added = text_printable(failure->message + end + 2, FAILURE_MESSAGE_CHARACTERS - used - 2, text, length, failure->secret);
+    size_t added = text_printable(failure->message + end + 2, FAILURE_MESSAGE_CHARACTERS - used - 2, text, length,
+                                  failure->secret);
     if (added == 0) failure->message[end] = '\0';
 }
 
@@ -186,10 +187,5 @@ static int print(lua_State *L)
 
 void failure_open(lua_State *L)
 {
-    luaL_newmetatable(L, metatable);
-    lua_pushcfunction(L, print);
-    lua_setfield(L, -2, "__tostring");
-    lua_pushstring(L, metatable);
-    lua_setfield(L, -2, "__name");
-    lua_pop(L, 1);
+    compat_newmetatable(L, metatable, print);
 }

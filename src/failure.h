@@ -36,7 +36,7 @@ struct failure {
     const char *secret;             /* not owned, may be NULL: what no text may show */
     long status;                    /* HTTP, 0 when there was none */
     bool has_number_code;
-    long number_code;                             /* the provider's own, where it is a number */
+    long number_code;                                   /* the provider's own, where it is a number */
     char text_code[TEXT_SIZE(FAILURE_CODE_CHARACTERS)]; /* ... where it is a text, else "" */
     char request_id[TEXT_SIZE(FAILURE_LABEL_CHARACTERS)];
     double retry_after; /* seconds, negative when unknown */

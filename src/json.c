@@ -24,8 +24,10 @@ static void push_library(lua_State *L)
         lua_remove(L, -2);
         if (lua_istable(L, -1)) return;
     }
-    luaL_error(L, "voicecredits needs lua-cjson for this Lua (%s): install the Debian package lua-cjson, or "
-                  "'luarocks install lua-cjson'", LUA_VERSION);
+    luaL_error(L,
+               "voicecredits needs lua-cjson for this Lua (%s): install the Debian package lua-cjson, or "
+               "'luarocks install lua-cjson'",
+               LUA_VERSION);
 }
 
 /* Makes the library on the top of the stack an instance of our own, where it knows how. */
@@ -109,7 +111,8 @@ static bool is_plain(const char *text, size_t length)
             size_t end = at;
             while (end < length && isalpha((unsigned char)text[end])) end++;
             size_t size = end - at;
-            bool exponent = size == 1 && (letter == 'e' || letter == 'E') && at > 0 && isdigit((unsigned char)text[at - 1]);
+            bool exponent = size == 1 && (letter == 'e' || letter == 'E') && at > 0 &&
+                            isdigit((unsigned char)text[at - 1]);
             bool word = (size == 4 && (memcmp(text + at, "true", 4) == 0 || memcmp(text + at, "null", 4) == 0)) ||
                         (size == 5 && memcmp(text + at, "false", 5) == 0);
             if (!exponent && !word) return false;

@@ -10,7 +10,7 @@ struct list {
     struct list *next, *previous;
 };
 
-#define list_member(link, type, field) ((type *)(void *)((char *)(link) - offsetof(type, field)))
+#define list_member(link, type, field) ((type *)(void *)((char *)(link)-offsetof(type, field)))
 
 static inline void list_init(struct list *list)
 {

@@ -10,7 +10,10 @@
 #include "dates.h"
 
 static const char *const type_names[] = {
-    [FIELD_NUMBER] = "a number", [FIELD_INTEGER] = "an integer", [FIELD_TEXT] = "a string", [FIELD_TIME] = "an ISO 8601 time",
+    [FIELD_NUMBER] = "a number",
+    [FIELD_INTEGER] = "an integer",
+    [FIELD_TEXT] = "a string",
+    [FIELD_TIME] = "an ISO 8601 time",
 };
 
 bool reading_failed(const struct reading *reading)
@@ -21,7 +24,8 @@ bool reading_failed(const struct reading *reading)
 void reading_expected(struct reading *reading, const char *name, const char *expected, const char *found)
 {
     if (reading_failed(reading)) return;
-    failure_set(reading->failure, FAILURE_PROTOCOL, "%s%s: expected %s, found %s", reading->path, name, expected, found);
+    failure_set(reading->failure, FAILURE_PROTOCOL, "%s%s: expected %s, found %s", reading->path, name, expected,
+                found);
 }
 
 /* ---- the value on the top of the stack ---- */
@@ -73,7 +77,8 @@ static bool wrong(struct reading *reading, const char *name, enum need need, con
 }
 
 /* Reads the field as a number; pushes its value all the same. */
-static bool fetch_number(struct reading *reading, const char *name, enum field_type type, enum need need, double *number)
+static bool fetch_number(struct reading *reading, const char *name, enum field_type type, enum need need,
+                         double *number)
 {
     const char *expected = type_names[type];
     if (!fetch(reading, name, need, expected)) return false;
@@ -84,7 +89,8 @@ static bool fetch_number(struct reading *reading, const char *name, enum field_t
     return true;
 }
 
-static const char *fetch_text(struct reading *reading, const char *name, enum need need, const char *expected, size_t *length)
+static const char *fetch_text(struct reading *reading, const char *name, enum need need, const char *expected,
+                              size_t *length)
 {
     if (!fetch(reading, name, need, expected)) return NULL;
     if (lua_type(reading->L, -1) == LUA_TSTRING) return lua_tolstring(reading->L, -1, length);
@@ -111,7 +117,8 @@ static void read_field(struct reading *reading, const struct field *field)
     double number;
     size_t length;
     if (field->type == FIELD_TEXT) {
-        if (fetch_text(reading, field->name, field->need, type_names[FIELD_TEXT], &length) != NULL) store(reading, field->as);
+        if (fetch_text(reading, field->name, field->need, type_names[FIELD_TEXT], &length) != NULL)
+            store(reading, field->as);
     } else if (field->type == FIELD_TIME) {
         const char *text = fetch_text(reading, field->name, field->need, type_names[FIELD_TIME], &length);
         if (text != NULL && dates_iso8601(text, length, &number)) {
@@ -233,7 +240,8 @@ static void keep_others(struct reading *reading, const struct field *fields)
 }
 
 /* Reads item `index` of the array at `array` and pushes it as a table; false when it is not an object. */
-static bool read_item(struct reading *reading, const char *name, int array, int index, const struct field *fields, bool keep_unknown)
+static bool read_item(struct reading *reading, const char *name, int array, int index, const struct field *fields,
+                      bool keep_unknown)
 {
     lua_State *L = reading->L;
     int into = reading->into;
@@ -255,7 +263,8 @@ static bool read_item(struct reading *reading, const char *name, int array, int 
     return !reading_failed(reading);
 }
 
-void reading_list(struct reading *reading, const char *name, const char *as, const struct field *fields, bool keep_unknown)
+void reading_list(struct reading *reading, const char *name, const char *as, const struct field *fields,
+                  bool keep_unknown)
 {
     lua_State *L = reading->L;
     int top = lua_gettop(L);

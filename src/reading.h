@@ -60,7 +60,8 @@ void reading_object(struct reading *reading, const char *name, const char *as, c
 
 /* The array of objects in this field, as an array of tables of these fields; with `keep_unknown` the fields of the
  * objects that `fields` does not name are kept under their own names. */
-void reading_list(struct reading *reading, const char *name, const char *as, const struct field *fields, bool keep_unknown);
+void reading_list(struct reading *reading, const char *name, const char *as, const struct field *fields,
+                  bool keep_unknown);
 
 /* The balance itself: `remaining`, and `exact` as the number's shortest text. */
 void reading_amount(struct reading *reading, const char *name, enum field_type type, enum need need);

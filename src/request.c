@@ -83,7 +83,8 @@ static char *fill_path(const struct request_address *address)
     const char *close = strchr(open, '}');
     const struct request_field *field = address->path_fields;
     size_t length = (size_t)(close - open - 1);
-    while (field->name != NULL && (strlen(field->name) != length || strncmp(field->name, open + 1, length) != 0)) field++;
+    while (field->name != NULL && (strlen(field->name) != length || strncmp(field->name, open + 1, length) != 0))
+        field++;
     char *value = curl_easy_escape(NULL, field->name != NULL ? field->value : "", 0);
     if (value == NULL) return NULL;
     size_t size = strlen(address->path) + strlen(value) + 1;
@@ -135,7 +136,8 @@ static size_t measure_origin(const char *url)
     return host != NULL ? (size_t)(host + 3 - url) + strcspn(host + 3, "/?#") : strlen(url);
 }
 
-static enum request_problem finish(CURLU *url, const struct request_address *address, char **text, size_t *origin_length)
+static enum request_problem finish(CURLU *url, const struct request_address *address, char **text,
+                                   size_t *origin_length)
 {
     char *whole = NULL;
     if (!join_path(url, address) || !add_query(url, address->query_fields)) return REQUEST_NO_MEMORY;

@@ -24,11 +24,11 @@ struct request_field {
 };
 
 struct request_address {
-    const char *base_url;             /* https, or http to a loopback host; may carry a path */
-    const char *path;                 /* "/wallet/{user_id}/api-credit" */
+    const char *base_url;                     /* https, or http to a loopback host; may carry a path */
+    const char *path;                         /* "/wallet/{user_id}/api-credit" */
     const struct request_field *path_fields;  /* what stands in the path as {name}, ended by a NULL name */
     const struct request_field *query_fields; /* ended by a NULL name */
-    bool through_proxy;               /* a proxy was asked for */
+    bool through_proxy;                       /* a proxy was asked for */
 };
 
 /* Makes the URL (to be freed) and the length of its origin: scheme, host and port. */

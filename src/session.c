@@ -27,8 +27,8 @@ struct session {
     struct list arrived; /* exchanges that are finished and not looked at */
     struct list kept;    /* checks that are judged and wait for next */
     lua_Integer last_id;
-    lua_Integer pending; /* submitted and not given out */
-    lua_Integer held;    /* answers kept for a take that has not come for them yet */
+    lua_Integer pending;  /* submitted and not given out */
+    lua_Integer held;     /* answers kept for a take that has not come for them yet */
     lua_Integer patience; /* how many more times the descriptor is left readable for their sake */
     uint64_t random;
 };
@@ -130,7 +130,8 @@ static struct check *judge_next(lua_State *L, struct session *session)
 {
     luaL_checkstack(L, 8, "an answer");
     for (;;) {
-        if (list_empty(&session->arrived) && session->transport != NULL) transport_take(session->transport, &session->arrived);
+        if (list_empty(&session->arrived) && session->transport != NULL)
+            transport_take(session->transport, &session->arrived);
         if (list_empty(&session->arrived)) return NULL;
         struct check *check = check_of(session->arrived.next);
         bool judged = check_judge(L, check, next_random(session), session->closed);
@@ -170,7 +171,8 @@ static void settle(struct session *session)
 
 /* ---- submit ---- */
 
-static int submit_failed(lua_State *L, const struct provider *provider, const char *account, enum failure_kind kind, const char *message)
+static int submit_failed(lua_State *L, const struct provider *provider, const char *account, enum failure_kind kind,
+                         const char *message)
 {
     struct failure failure;
     failure_init(&failure, provider->name, account, NULL);
@@ -466,7 +468,10 @@ static int print(lua_State *L)
 {
     const struct session *session = to_session(L, 1);
     bool foreign = is_foreign(session);
-    lua_pushfstring(L, "voicecredits.session (%s, %d pending)", foreign ? "of another process" : session->closed ? "closed" : "open",
+    lua_pushfstring(L, "voicecredits.session (%s, %d pending)",
+                    foreign           ? "of another process"
+                    : session->closed ? "closed"
+                                      : "open",
                     foreign ? 0 : (int)session->pending);
     return 1;
 }
@@ -510,13 +515,15 @@ bool session_push(lua_State *L, int argument)
 }
 
 static const luaL_Reg methods[] = {
-    {"submit", submit}, {"next", next},       {"take", take},     {"wait", wait},   {"pending", pending}, {"cancel", cancel}, {"close", close},
-    {"pollfd", pollfd}, {"events", events}, {"timeout", timeout}, {"getfd", pollfd}, {"dirty", dirty},     {NULL, NULL},
+    {"submit", submit}, {"next", next},   {"take", take},     {"wait", wait},     {"pending", pending},
+    {"cancel", cancel}, {"close", close}, {"pollfd", pollfd}, {"events", events}, {"timeout", timeout},
+    {"getfd", pollfd},  {"dirty", dirty}, {NULL, NULL},
 };
 
 void session_open(lua_State *L)
 {
-    luaL_newmetatable(L, metatable);
+    compat_newmetatable(L, metatable, print);
+    luaL_getmetatable(L, metatable);
     lua_newtable(L);
     compat_setfuncs(L, methods);
     lua_setfield(L, -2, "__index");
@@ -524,8 +531,6 @@ void session_open(lua_State *L)
     lua_setfield(L, -2, "__gc");
     lua_pushcfunction(L, close);
     lua_setfield(L, -2, "__close");
-    lua_pushcfunction(L, print);
-    lua_setfield(L, -2, "__tostring");
     lua_pushboolean(L, false); /* the metatable is not for programs */
     lua_setfield(L, -2, "__metatable");
     lua_pop(L, 1);

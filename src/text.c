@@ -21,8 +21,11 @@ static size_t decode_utf8(const char *text, size_t length, uint32_t *point)
 {
     const unsigned char *byte = (const unsigned char *)text;
     static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t size = byte[0] < 0x80 ? 1 : byte[0] >= 0xf0 && byte[0] < 0xf8 ? 4 : byte[0] >= 0xe0 && byte[0] < 0xf0 ? 3
-                : byte[0] >= 0xc2 && byte[0] < 0xe0 ? 2 : 0;
+    size_t size = byte[0] < 0x80                      ? 1
+                  : byte[0] >= 0xf0 && byte[0] < 0xf8 ? 4
+                  : byte[0] >= 0xe0 && byte[0] < 0xf0 ? 3
+                  : byte[0] >= 0xc2 && byte[0] < 0xe0 ? 2
+                                                      : 0;
     if (size == 0 || size > length) return 0;
     *point = size == 1 ? byte[0] : byte[0] & (0xffu >> (size + 1));
     for (size_t i = 1; i < size; i++) {
@@ -53,7 +56,8 @@ size_t text_printable(char *out, size_t characters, const char *text, size_t len
     bool blank = false;
     for (size_t at = 0, size; at < length && room > 0; at += size) {
         uint32_t point = 0;
-        bool is_secret = secret_length > 0 && length - at >= secret_length && memcmp(text + at, secret, secret_length) == 0;
+        bool is_secret = secret_length > 0 && length - at >= secret_length &&
+                         memcmp(text + at, secret, secret_length) == 0;
         size = is_secret ? secret_length : decode_utf8(text + at, length - at, &point);
         if (!is_secret && size > 0 && is_blank(point)) {
             blank = true;

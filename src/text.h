@@ -6,7 +6,7 @@
 #include <stddef.h>
 
 /* What text_printable needs for `characters` characters: up to 4 bytes each, and the end. */
-#define TEXT_SIZE(characters) ((characters) * 4 + 1)
+#define TEXT_SIZE(characters) ((characters)*4 + 1)
 
 /* Room for text_shortest: sign, 17 digits, point, exponent; or 16 digits of a whole number. */
 #define TEXT_NUMBER_SIZE 32

@@ -102,7 +102,8 @@ static void prepare_process(void)
 {
     if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return;
     pin_module();
-    process_ready = atexit(stop_all_at_exit) == 0 && pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+    process_ready = atexit(stop_all_at_exit) == 0 &&
+                    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
 }
 
 /* ---- the wake-up pipe; under the lock ---- */

@@ -60,7 +60,8 @@ static bool push_session_of(lua_State *L, int options, int argument)
         lua_getfield(L, options, "session");
         if (session_is(L, -1)) return true;
         if (!lua_isnil(L, -1)) {
-            luaL_argerror(L, argument, lua_pushfstring(L, "option 'session' must be a session, found %s", luaL_typename(L, -1)));
+            luaL_argerror(L, argument,
+                          lua_pushfstring(L, "option 'session' must be a session, found %s", luaL_typename(L, -1)));
         }
         lua_pop(L, 1);
     }
@@ -190,7 +191,8 @@ static void read_response(lua_State *L, int argument, const struct provider *pro
         luaL_argerror(L, argument, "field 'headers' must be a table");
     }
     lua_getfield(L, argument, "body");
-    if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING) luaL_argerror(L, argument, "field 'body' must be a string");
+    if (!lua_isnil(L, -1) && lua_type(L, -1) != LUA_TSTRING)
+        luaL_argerror(L, argument, "field 'body' must be a string");
     response->body = (char *)(size_t)lua_tolstring(L, -1, &length); /* only read; the table keeps it alive */
     response->body_length = length;
     lua_pop(L, 3);
@@ -318,9 +320,17 @@ static int printable(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"check", check_any},         {"request", request},           {"parse", parse},
-    {"session", new_session},     {"session_of", session_of}, {"providers", list_providers},
-    {"own_options", own_options}, {"insufficient", insufficient}, {"nearest", nearest}, {"printable", printable}, {NULL, NULL},
+    {"check", check_any},
+    {"request", request},
+    {"parse", parse},
+    {"session", new_session},
+    {"session_of", session_of},
+    {"providers", list_providers},
+    {"own_options", own_options},
+    {"insufficient", insufficient},
+    {"nearest", nearest},
+    {"printable", printable},
+    {NULL, NULL},
 };
 
 __attribute__((visibility("default"))) int luaopen_voicecredits_core(lua_State *L);

@@ -54,9 +54,13 @@ static int process_id(lua_State *L)
 
 int luaopen_process(lua_State *L)
 {
-    static const luaL_Reg functions[] = {{"fork", process_fork}, {"wait", process_wait}, {"leave", process_leave},
-                                         {"poll", process_poll}, {"is_inherited", process_is_inherited},
-                                         {"id", process_id},     {NULL, NULL}};
+    static const luaL_Reg functions[] = {{"fork", process_fork},
+                                         {"wait", process_wait},
+                                         {"leave", process_leave},
+                                         {"poll", process_poll},
+                                         {"is_inherited", process_is_inherited},
+                                         {"id", process_id},
+                                         {NULL, NULL}};
     lua_newtable(L);
     for (const luaL_Reg *function = functions; function->name != NULL; function++) {
         lua_pushcfunction(L, function->func);

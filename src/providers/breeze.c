@@ -58,7 +58,9 @@ static void read_exact(struct reading *reading)
     static const struct field millicredits[] = {{"balance_millicredits", FIELD_INTEGER, OPTIONAL, NULL}, {0}};
     double balance, milli;
     reading_fields(reading, millicredits);
-    if (!reading_peek_number(reading, "balance", &balance) || !reading_peek_number(reading, "balance_millicredits", &milli)) return;
+    if (!reading_peek_number(reading, "balance", &balance) ||
+        !reading_peek_number(reading, "balance_millicredits", &milli))
+        return;
     if (fabs(balance * 1000 - milli) >= 0.5 || fabs(milli) > 9007199254740992.0) return;
     long long whole = (long long)fabs(milli);
     char exact[TEXT_NUMBER_SIZE];

@@ -22,7 +22,8 @@ static void refusal(struct reading *reading)
     size_t length;
     long status;
     bool has_status = reading_peek_integer(reading, "status", &status);
-    if (has_status && status >= 400 && status <= 599) failure_set_kind(reading->failure, failure_kind_of_status(status));
+    if (has_status && status >= 400 && status <= 599)
+        failure_set_kind(reading->failure, failure_kind_of_status(status));
     if (reading_peek_text(reading, "reason", &reason, &length)) {
         failure_set_text_code(reading->failure, reason, length);
     } else if (has_status) {

@@ -11,10 +11,8 @@ static enum failure_kind kind_of_code(const char *code, size_t length)
         const char *code;
         enum failure_kind kind;
     } codes[] = {
-        {"unauthorized", FAILURE_AUTHENTICATION},
-        {"insufficient_balance", FAILURE_EXHAUSTED}, /* comes with HTTP 403 */
-        {"not_found", FAILURE_NOT_FOUND},
-        {"missing_parameter", FAILURE_INVALID_REQUEST},
+        {"unauthorized", FAILURE_AUTHENTICATION}, {"insufficient_balance", FAILURE_EXHAUSTED}, /* comes with HTTP 403 */
+        {"not_found", FAILURE_NOT_FOUND},         {"missing_parameter", FAILURE_INVALID_REQUEST},
         {"server_error", FAILURE_UNAVAILABLE},
     };
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {

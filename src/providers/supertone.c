@@ -6,7 +6,8 @@
 static void read_code(struct reading *reading)
 {
     long code;
-    if (!reading_peek_integer(reading, "statusCode", &code) && !reading_peek_integer(reading, "status_code", &code)) return;
+    if (!reading_peek_integer(reading, "statusCode", &code) && !reading_peek_integer(reading, "status_code", &code))
+        return;
     failure_set_number_code(reading->failure, code);
     if (code >= 400 && code <= 599) failure_set_kind(reading->failure, failure_kind_of_status(code));
 }
@@ -17,7 +18,8 @@ static void refusal(struct reading *reading)
 {
     if (reading_enter(reading, "message", LENIENT)) {
         read_code(reading);
-        if (!reading_quote(reading, "message") && !reading_quote_list(reading, "message")) reading_quote(reading, "error");
+        if (!reading_quote(reading, "message") && !reading_quote_list(reading, "message"))
+            reading_quote(reading, "error");
         reading_leave(reading);
     } else if (!reading_quote(reading, "message")) {
         reading_quote_list(reading, "message");
