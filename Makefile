@@ -123,6 +123,33 @@ lint: dependencies
 picture: $(MODULE)
 	$(LUA) doc/picture.lua > doc/terminal.svg
 
+# ---- static archive ----
+
+# One archive for hosts that link everything: luaopen_voicecredits holds the Lua files too. Where objcopy exists all but
+# the two luaopen functions is made local, so that no name of ours meets one of the host's.
+ARCHIVE = $(BUILD)/libvoicecredits.a
+
+.PHONY: static
+static: $(ARCHIVE)
+
+$(BUILD)/static/parts.h: src/static/embed.lua $(LUAFILES)
+	@mkdir -p $(@D)
+	$(LUA) src/static/embed.lua $(filter-out %/types.lua,$(LUAFILES)) > $@.new
+	@mv $@.new $@
+
+$(BUILD)/static/luaopen.o: src/static/luaopen.c $(BUILD)/static/parts.h Makefile | $(BUILD)/headers-found
+	$(compile) -I$(@D) -c -o $@ $<
+
+$(ARCHIVE): $(OBJECTS) $(BUILD)/static/luaopen.o
+	@rm -f $@
+	@if command -v objcopy >/dev/null 2>&1; then \
+	  $(CC) -r -nostdlib -o $(BUILD)/static/voicecredits.o $^ && \
+	  objcopy --localize-hidden $(BUILD)/static/voicecredits.o && \
+	  $(AR) rcs $@ $(BUILD)/static/voicecredits.o; \
+	else \
+	  $(AR) rcs $@ $^; \
+	fi
+
 # ---- installing ----
 
 SHARE = $(DESTDIR)$(PREFIX)/share/lua/$(LUA_ABI)/voicecredits

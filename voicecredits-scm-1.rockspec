@@ -51,6 +51,7 @@ build = {
     ["voicecredits.cli"] = "lua/voicecredits/cli.lua",
     ["voicecredits.report"] = "lua/voicecredits/report.lua",
     ["voicecredits.sandbox"] = "lua/voicecredits/sandbox.lua",
+    ["voicecredits.wait"] = "lua/voicecredits/wait.lua",
     ["voicecredits.types"] = "lua/voicecredits/types.lua",
     ["voicecredits.core"] = {
       sources = {

@@ -71,13 +71,6 @@ static struct session *own_session(lua_State *L, int index)
     return session;
 }
 
-static struct session *live_session(lua_State *L, int index)
-{
-    struct session *session = own_session(L, index);
-    if (session->closed) luaL_argerror(L, index, "the session is closed");
-    return session;
-}
-
 /* ---- the table of answers ---- */
 
 static void push_entry(lua_State *L, int index, lua_Integer id)
@@ -159,7 +152,8 @@ static void keep_answer(lua_State *L, int index, struct session *session, struct
  * descriptor stays readable for it only until everybody has looked. */
 static void settle(struct session *session)
 {
-    if (session->closed || session->transport == NULL) return;
+    if (session->transport == NULL) return;
+    if (session->closed && session->pending == 0) transport_hang_up(session->transport);
     bool held = session->held > 0 && session->patience > 0;
     if (held) session->patience--;
     if (!held && list_empty(&session->arrived) && list_empty(&session->kept)) {
@@ -222,16 +216,6 @@ static int submit(lua_State *L)
 
 /* ---- next, take, wait ---- */
 
-/* Gives the answer of a check out: its id, balance and failure on the stack. */
-static int give_out(lua_State *L, struct session *session, lua_Integer id)
-{
-    session->pending--;
-    split_answer(L);
-    lua_pushinteger(L, id);
-    lua_insert(L, -3);
-    return 3;
-}
-
 /* session:next() -> id, balance, failure of a check that has finished and that nobody has claimed by take; nil when
  * there is none. Never waits. */
 static int next(lua_State *L)
@@ -246,12 +230,16 @@ static int next(lua_State *L)
     } else {
         while ((check = judge_next(L, session)) != NULL && check->claimed) keep_answer(L, 1, session, check);
     }
+    if (check != NULL) session->pending--;
     settle(session);
     if (check == NULL) return lua_pushnil(L), 1;
     lua_Integer id = check->id;
     check_free(check);
     forget_entry(L, 1, id);
-    return give_out(L, session, id);
+    split_answer(L);
+    lua_pushinteger(L, id);
+    lua_insert(L, -3);
+    return 3;
 }
 
 /* Judges what has arrived until it is the turn of `id`; true with its answer on the stack. */
@@ -313,7 +301,10 @@ void session_take(lua_State *L, int index, double seconds)
         if (transport_wait(session->transport, left) == TRANSPORT_INTERRUPTED) let_hooks_run(L);
         found = find_answer(L, index, session, id);
     }
-    if (found) session->held--;
+    if (found) {
+        session->held--;
+        session->pending--;
+    }
     settle(session);
     if (!found) {
         lua_pushnil(L);
@@ -321,7 +312,6 @@ void session_take(lua_State *L, int index, double seconds)
         return;
     }
     forget_entry(L, index, id);
-    session->pending--;
     split_answer(L);
 }
 
@@ -396,7 +386,10 @@ static int cancel(lua_State *L)
 /* session:pollfd() -> the descriptor to watch for reading (cqueues, luv, any loop). */
 static int pollfd(lua_State *L)
 {
-    lua_pushinteger(L, transport_pollfd(live_session(L, 1)->transport));
+    const struct session *session = own_session(L, 1);
+    int descriptor = session->transport != NULL ? transport_pollfd(session->transport) : -1;
+    if (descriptor < 0) luaL_argerror(L, 1, "the session is closed");
+    lua_pushinteger(L, descriptor);
     return 1;
 }
 
@@ -439,6 +432,8 @@ static void close_session(struct session *session)
     }
     transport_stop(session->transport);
     transport_take(session->transport, &session->arrived);
+    session->patience = LEAST_PATIENCE + 2 * session->pending;
+    settle(session); /* who watches the descriptor is woken, to find that its check was cancelled */
 }
 
 /* session:close(): ends the I/O thread. What is pending comes back from next as cancelled. May be called again. */

@@ -370,7 +370,7 @@ static void stop_thread(struct transport *transport)
     transport->running = false;
 }
 
-static void close_descriptors(struct transport *transport)
+void transport_hang_up(struct transport *transport)
 {
     if (transport->pipe_read >= 0) close(transport->pipe_read);
     if (transport->pipe_write >= 0) close(transport->pipe_write);
@@ -384,7 +384,6 @@ void transport_stop(struct transport *transport)
     bool ending = process_ending;
     pthread_mutex_unlock(&live_lock);
     stop_thread(transport);
-    close_descriptors(transport);
     if (ending) return; /* OpenSSL is gone or going: what libcurl holds of it goes with the process */
     while (transport->idle_count > 0) curl_easy_cleanup(transport->idle[--transport->idle_count]);
     if (transport->multi != NULL) curl_multi_cleanup(transport->multi);
@@ -399,11 +398,8 @@ void transport_stop(struct transport *transport)
 
 void transport_free(struct transport *transport)
 {
-    if (transport_is_foreign(transport)) {
-        /* Everything else is as the parent's thread left it in the middle of its work: only the descriptors are ours. */
-        close_descriptors(transport);
-        return;
-    }
+    transport_hang_up(transport);
+    if (transport_is_foreign(transport)) return; /* the rest is as the parent's thread left it in its work */
     pthread_mutex_destroy(&transport->lock);
     free(transport);
 }

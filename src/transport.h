@@ -41,15 +41,19 @@ void transport_rouse(struct transport *transport);
 enum transport_wait { TRANSPORT_READY, TRANSPORT_TIME_OVER, TRANSPORT_INTERRUPTED };
 enum transport_wait transport_wait(struct transport *transport, double seconds);
 
-/* The descriptor to watch for reading; -1 after transport_stop. */
+/* The descriptor to watch for reading; -1 after transport_hang_up. */
 int transport_pollfd(const struct transport *transport);
 
 /* True in a process that was forked from the one that opened the transport: nothing else may be called there but
  * transport_free. */
 bool transport_is_foreign(const struct transport *transport);
 
-/* Ends the I/O thread; every exchange not done is given back as cancelled. May be called twice. */
+/* Ends the I/O thread; every exchange not done is given back as cancelled. The descriptor stays, so that an event loop
+ * that watches it is woken. May be called twice. */
 void transport_stop(struct transport *transport);
+
+/* Closes the descriptor after transport_stop. May be called twice. */
+void transport_hang_up(struct transport *transport);
 
 /* Frees the transport after transport_stop (in a forked child: as it is). */
 void transport_free(struct transport *transport);

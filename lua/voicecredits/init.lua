@@ -116,6 +116,23 @@ local function submit_all(session, list, resolve, rows, ids)
   end
 end
 
+-- The same for many. All are asked for each time: an answer that nobody has asked for yet is one for `next`, and keeps
+-- the descriptor readable, so that everybody who waits on the session would go round and round.
+local function await_all(session, ids, rows, wait)
+  for attempt = 1, math.huge do
+    local open = false
+    for i = 1, #rows do
+      if ids[i] then
+        local row = rows[i]
+        row.balance, row.failure = session:take(ids[i], wait and 0 or math.huge)
+        if row.balance or row.failure then ids[i] = false else open = true end
+      end
+    end
+    if not open then return end
+    wait(session, attempt)
+  end
+end
+
 --- Asks for the balances of many accounts at once.
 ---@param list? voicecredits.account[] every provider whose key is in the environment when nil
 ---@param options? voicecredits.options defaults for every account
@@ -139,9 +156,7 @@ function voicecredits.check_all(list, options)
     reason = tostring(reason):gsub("^bad argument #%d+", "bad argument #2")
     raise(reason, "check_all", 1, ("account %d: "):format(wrong))
   end
-  for i = 1, #rows do
-    if ids[i] then rows[i].balance, rows[i].failure = await(session, ids[i], wait) end
-  end
+  await_all(session, ids, rows, wait)
   return rows
 end
 
@@ -179,7 +194,9 @@ end
 
 local function find(_, name)
   local value
-  if from_core[name] then
+  if name == "wait" then
+    value = require "voicecredits.wait"
+  elseif from_core[name] then
     value = load_core()[name]
   elseif type(name) == "string" then
     for _, provider in ipairs(load_core().providers()) do

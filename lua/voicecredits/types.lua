@@ -129,7 +129,15 @@
 ---@field headers? table<string, string|string[]>
 ---@field body? string
 
+--- Ways to wait in an event loop, for the option `wait`; each is called in a coroutine of that loop.
+---@class voicecredits.wait
+---@field cqueues fun(session: voicecredits.session)
+---@field copas fun(session: voicecredits.session)
+---@field luv fun(session: voicecredits.session)
+---@field openresty fun(session: voicecredits.session, attempt: integer)
+
 ---@class voicecredits
+---@field wait voicecredits.wait
 ---@field null lightuserdata JSON null inside balance.raw
 ---@field _VERSION string
 local voicecredits = {}
@@ -242,10 +250,11 @@ function session:pending() end
 ---@return boolean
 function session:cancel(id) end
 
---- Ends the session and its thread; what is pending is returned by `next` as "cancelled". May be called again.
+--- Ends the session and its thread; what is pending is returned by `next` or `take` as "cancelled", for which the descriptor
+--- is readable until the last was returned. May be called again.
 function session:close() end
 
---- The descriptor to watch for reading. An error when the session is closed.
+--- The descriptor to watch for reading. An error when the session is closed and all of its answers were returned.
 ---@return integer descriptor
 function session:pollfd() end
 
