@@ -93,6 +93,7 @@ describe("against the sandbox", function()
     local session = assert(voicecredits.session())
     local good = { provider = "suno", api_key = "sandbox-slow", base_url = sandbox:url() }
     assert.has_error(function() voicecredits.check_all({ good, good, { provider = "suno", nope = 1 } }, { session = session }) end)
+    while session:pending() > 0 and session:wait(5) do assert.is_nil(session:next()) end
     assert.equal(0, session:pending())
     session:close()
   end)

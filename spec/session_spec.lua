@@ -167,6 +167,99 @@ describe("cancel", function()
   end)
 end)
 
+describe("a check that is abandoned", function()
+  local function settle(pending)
+    for _ = 1, 500 do
+      if session:pending() == pending then break end
+      assert.is_nil(session:next())
+      process.poll(session:pollfd(), 10)
+    end
+    assert.equal(pending, session:pending())
+  end
+
+  it("is ended and forgotten, running or done, kept for next or held for take", function()
+    local running, kept, held = submit "hang", submit "good", submit "good"
+    session:take(held)
+    for _ = 1, 500 do
+      if session:dirty() and not session:cancel(kept) and not session:cancel(held) then break end
+      session:wait(0.01)
+    end
+    for _, id in ipairs { running, kept, held, kept, 99 } do session:abandon(id) end
+    settle(0)
+    assert.is_false(process.poll(session:pollfd(), 0))
+  end)
+
+  it("is the one of a coroutine that was collected, or whose error was thrown", function()
+    local function begin(wait)
+      local thread = coroutine.create(function()
+        voicecredits.check_all({ { provider = "supertone" }, { provider = "supertone" } }, { api_key = "test-key", session = session,
+          base_url = server:url "hang", wait = wait })
+      end)
+      coroutine.resume(thread)
+    end
+    for _ = 1, 5 do
+      begin(coroutine.yield)
+      begin(function() error("thrown") end)
+    end
+    assert.equal(20, session:pending())
+    collectgarbage()
+    collectgarbage()
+    settle(0)
+  end)
+end)
+
+describe("a finalizer that uses the session", function()
+  it("in the middle of next finds the other answers, and every one comes once", function()
+    server:set("large", support.response(200, '{"balance":1,"x":[' .. ('{"a":["b"]},'):rep(5000) .. '1]}'))
+    local found, armed = {}, true
+    local function arm()
+      if not armed then return end
+      local function collected()
+        local id = session:next()
+        if id then found[#found + 1] = id end
+        arm()
+      end
+      if rawget(_G, "newproxy") then
+        getmetatable(newproxy(true)).__gc = collected
+      else
+        setmetatable({}, { __gc = collected })
+      end
+    end
+    for _ = 1, 12 do submit "large" end
+    arm()
+    while session:pending() > 0 do
+      session:wait(1)
+      local id = session:next()
+      if id then found[#found + 1] = id end
+    end
+    armed = false
+    collectgarbage()
+    table.sort(found)
+    assert.same({ 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 }, found)
+  end)
+
+  it("closes it in the middle of next, and what was to be tried again is cancelled", function()
+    server:set("down", support.response(503, '{"x":[' .. ('{"a":["b"]},'):rep(20000) .. '1]}'))
+    for _ = 1, 4 do submit("down", { retries = 3 }) end
+    local function close() session:close() end
+    if rawget(_G, "newproxy") then
+      getmetatable(newproxy(true)).__gc = close
+    else
+      setmetatable({}, { __gc = close })
+    end
+    local count = 0
+    while session:pending() > 0 do
+      session:wait(1)
+      for _, balance, failure in session.next, session do
+        assert.is_nil(balance)
+        assert.truthy(failure.kind == "cancelled" or failure.kind == "unavailable")
+        count = count + 1
+      end
+    end
+    assert.equal(4, count)
+  end)
+end)
+
 describe("close", function()
   it("brings back what was pending as cancelled, once", function()
     submit "hang"

@@ -24,6 +24,7 @@ struct check {
     int retries, attempts;
     bool claimed;   /* its answer is for take, not for next */
     bool cancelled; /* whatever its exchange brings */
+    bool abandoned; /* nobody will ask for its answer */
 };
 
 /* Makes a check, ready to be submitted; NULL with a configuration failure (or unavailable: out of memory). */

@@ -117,8 +117,22 @@ static double next_random(struct session *session)
     return (double)((session->random * UINT64_C(2685821657736338717)) >> 11) / 9007199254740992.0;
 }
 
+struct judgement {
+    struct check *check;
+    double random;
+    bool last, judged;
+};
+
+static int judge(lua_State *L)
+{
+    struct judgement *judgement = lua_touserdata(L, 1);
+    judgement->judged = check_judge(L, judgement->check, judgement->random, judgement->last);
+    return judgement->judged ? 1 : 0;
+}
+
 /* Judges one exchange that has arrived. Returns its check, with the answer on the stack, or NULL when there is none.
- * Until it is judged it stays where it is: an error in between (memory) loses nothing. */
+ * While it is judged it is in nobody's reach: a finalizer that runs meanwhile and uses the session goes on with the next
+ * one. An error (memory) puts it back. */
 static struct check *judge_next(lua_State *L, struct session *session)
 {
     luaL_checkstack(L, 8, "an answer");
@@ -126,17 +140,40 @@ static struct check *judge_next(lua_State *L, struct session *session)
         if (list_empty(&session->arrived) && session->transport != NULL)
             transport_take(session->transport, &session->arrived);
         if (list_empty(&session->arrived)) return NULL;
-        struct check *check = check_of(session->arrived.next);
-        bool judged = check_judge(L, check, next_random(session), session->closed);
-        list_remove(&check->exchange.link);
-        if (judged) return check;
-        transport_submit(session->transport, &check->exchange);
+        struct judgement judgement = {NULL, next_random(session), session->closed, false};
+        lua_pushcfunction(L, judge);
+        lua_pushlightuserdata(L, &judgement);
+        struct list *link = list_take(&session->arrived); /* whatever a finalizer has left */
+        if (link == NULL) {
+            lua_pop(L, 2);
+            continue;
+        }
+        judgement.check = check_of(link);
+        int problem = lua_pcall(L, 1, LUA_MULTRET, 0);
+        if (problem != 0) {
+            list_prepend(&session->arrived, link);
+            lua_error(L);
+        }
+        if (judgement.judged) return judgement.check;
+        if (session->closed) { /* by such a finalizer: there is no thread any more to try again */
+            judgement.check->cancelled = true;
+            list_append(&session->arrived, link);
+        } else {
+            transport_submit(session->transport, &judgement.check->exchange);
+        }
     }
 }
 
 /* Puts the answer on the top of the stack aside for whoever asks for it. */
 static void keep_answer(lua_State *L, int index, struct session *session, struct check *check)
 {
+    if (check->abandoned) {
+        lua_pop(L, 1);
+        forget_entry(L, index, check->id);
+        session->pending--;
+        check_free(check);
+        return;
+    }
     set_entry(L, index, check->id);
     if (check->claimed) {
         session->held++;
@@ -184,7 +221,7 @@ bool session_submit(lua_State *L, int index, const struct provider *provider, in
     if (is_foreign(session)) return submit_failed(L, provider, options.account, FAILURE_CONFIGURATION, forked);
     if (session->closed) luaL_argerror(L, index, "the session is closed");
 
-    lua_Integer id = session->last_id + 1;
+    lua_Integer id = ++session->last_id;
     lua_pushboolean(L, true); /* the entry first: once the check is there nothing may raise */
     set_entry(L, index, id);
     struct check *check = check_new(provider, &options, &failure);
@@ -193,7 +230,7 @@ bool session_submit(lua_State *L, int index, const struct provider *provider, in
         failure_push(L, &failure);
         return false;
     }
-    check->id = session->last_id = id;
+    check->id = id;
     lua_pushlightuserdata(L, check);
     set_entry(L, index, id);
     session->pending++;
@@ -267,18 +304,23 @@ static void let_hooks_run(lua_State *L)
     }
 }
 
+/* Makes an answer that was kept for next one that is held for take. */
+static void take_from_next(struct session *session, lua_Integer id)
+{
+    struct list *link = session->kept.next;
+    while (link != &session->kept && check_of(link)->id != id) link = link->next;
+    if (link == &session->kept) return;
+    list_remove(link);
+    check_free(check_of(link));
+    session->held++;
+}
+
 /* Makes the check's answer one for take; true when it is there already, on the stack. */
 static bool claim(lua_State *L, int index, struct session *session, lua_Integer id)
 {
     push_entry(L, index, id);
     if (lua_istable(L, -1)) {
-        struct list *link = session->kept.next;
-        while (link != &session->kept && check_of(link)->id != id) link = link->next;
-        if (link != &session->kept) {
-            list_remove(link);
-            check_free(check_of(link));
-            session->held++; /* no longer for next: for this take */
-        }
+        take_from_next(session, id);
         return true;
     }
     struct check *check = lua_touserdata(L, -1);
@@ -379,6 +421,28 @@ static int cancel(lua_State *L)
     }
     lua_pushboolean(L, check != NULL);
     return 1;
+}
+
+/* session:abandon(id): nobody will ask for the answer of this check. It is ended, and forgotten without a word; an id
+ * that is not pending is nothing. For finalizers: it judges nothing and raises nothing. */
+static int abandon(lua_State *L)
+{
+    struct session *session = to_session(L, 1);
+    lua_Integer id = luaL_checkinteger(L, 2);
+    if (session->transport == NULL || is_foreign(session)) return 0;
+    push_entry(L, 1, id);
+    struct check *check = lua_islightuserdata(L, -1) ? lua_touserdata(L, -1) : NULL;
+    if (check != NULL) {
+        check->abandoned = check->claimed = check->cancelled = true;
+        if (!session->closed) transport_cancel(session->transport, &check->exchange);
+    } else if (lua_istable(L, -1)) {
+        take_from_next(session, id);
+        forget_entry(L, 1, id);
+        session->held--;
+        session->pending--;
+        settle(session);
+    }
+    return 0;
 }
 
 /* ---- event loops ---- */
@@ -511,7 +575,7 @@ bool session_push(lua_State *L, int argument)
 
 static const luaL_Reg methods[] = {
     {"submit", submit}, {"next", next},   {"take", take},     {"wait", wait},     {"pending", pending},
-    {"cancel", cancel}, {"close", close}, {"pollfd", pollfd}, {"events", events}, {"timeout", timeout},
+    {"cancel", cancel}, {"abandon", abandon}, {"close", close}, {"pollfd", pollfd}, {"events", events}, {"timeout", timeout},
     {"getfd", pollfd},  {"dirty", dirty}, {NULL, NULL},
 };
 

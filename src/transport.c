@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -263,9 +264,20 @@ static void cancel_all(struct transport *transport)
     }
 }
 
+/* Lets the thread's work wait its turn: when it is woken it does not take the processor from the host's thread at once,
+ * in the middle of a frame or a request. */
+static void be_modest(void)
+{
+#ifdef SCHED_BATCH
+    struct sched_param parameter = {0};
+    (void)pthread_setschedparam(pthread_self(), SCHED_BATCH, &parameter);
+#endif
+}
+
 static void *io_thread(void *argument)
 {
     struct transport *transport = argument;
+    be_modest();
     while (take_orders(transport)) {
         int running;
         start_and_expire(transport, clock_now());

@@ -63,13 +63,36 @@ local function session_of(options, name)
   error(("bad argument #2 to '%s' (%s)"):format(name, reason), 3)
 end
 
--- The answer of one submitted check: waits in the host's own way where one is given, else by sleeping. `wait` is told how
--- often it has been called for this answer: a host that can only sleep sleeps longer each time.
-local function await(session, id, wait)
-  if not wait then return session:take(id, math.huge) end
+-- Something that, when it is collected, gives up the checks whose ids are still in `ids`: the coroutine that waited for
+-- them is gone, or its error was thrown. Lua 5.1 has finalizers for userdata only.
+local function guard(session, ids)
+  local function abandon()
+    for _, id in ipairs(ids) do
+      if id then session:abandon(id) end
+    end
+  end
+  if not rawget(_G, "newproxy") then return setmetatable({}, { __gc = abandon }) end
+  local proxy = newproxy(true)
+  getmetatable(proxy).__gc = abandon
+  return proxy
+end
+
+-- The answers of submitted checks, into `rows`; ids[i] is false where there is nothing to wait for. Without `wait` the
+-- thread sleeps. `wait` is told how often it has been called: a host that can only sleep sleeps longer each time. All
+-- are asked for each time: an answer that nobody has asked for yet is one for `next`, and keeps the descriptor
+-- readable, so that everybody who waits on the session would go round and round.
+local function await(session, ids, rows, wait)
+  local guarded = wait and guard(session, ids)
   for attempt = 1, math.huge do
-    local balance, failure = session:take(id)
-    if balance or failure then return balance, failure end
+    local open = false
+    for i = 1, #rows do
+      if ids[i] then
+        local row = rows[i]
+        row.balance, row.failure = session:take(ids[i], wait and 0 or math.huge)
+        if row.balance or row.failure then ids[i] = false else open = true end
+      end
+    end
+    if not open then return guarded end
     wait(session, attempt)
   end
 end
@@ -92,13 +115,9 @@ function voicecredits.check(provider, options)
   local ok, id, failure = pcall(session.submit, session, provider, options)
   if not ok then raise(id, "check", 1) end
   if not id then return nil, failure end
-  return await(session, id, wait)
-end
-
--- Ends a check whose answer nobody will ask for.
-local function discard(session, id)
-  session:cancel(id)
-  session:take(id, math.huge)
+  local row = {}
+  await(session, { id }, { row }, wait)
+  return row.balance, row.failure
 end
 
 -- Submits every account; rows[i] has its failure already where there was nothing to submit. Where one of them is wrong
@@ -113,23 +132,6 @@ local function submit_all(session, list, resolve, rows, ids)
     if not ok then return i, id end
     ids[i] = id or false
     rows[i] = { provider = account.provider, account = account.account or "default", failure = failure }
-  end
-end
-
--- The same for many. All are asked for each time: an answer that nobody has asked for yet is one for `next`, and keeps
--- the descriptor readable, so that everybody who waits on the session would go round and round.
-local function await_all(session, ids, rows, wait)
-  for attempt = 1, math.huge do
-    local open = false
-    for i = 1, #rows do
-      if ids[i] then
-        local row = rows[i]
-        row.balance, row.failure = session:take(ids[i], wait and 0 or math.huge)
-        if row.balance or row.failure then ids[i] = false else open = true end
-      end
-    end
-    if not open then return end
-    wait(session, attempt)
   end
 end
 
@@ -151,12 +153,12 @@ function voicecredits.check_all(list, options)
   local wrong, reason = submit_all(session, list, accounts.resolver(core, options), rows, ids)
   if wrong then
     for i = 1, wrong - 1 do
-      if ids[i] then discard(session, ids[i]) end
+      if ids[i] then session:abandon(ids[i]) end
     end
     reason = tostring(reason):gsub("^bad argument #%d+", "bad argument #2")
     raise(reason, "check_all", 1, ("account %d: "):format(wrong))
   end
-  await_all(session, ids, rows, wait)
+  await(session, ids, rows, wait)
   return rows
 end
 

@@ -250,6 +250,10 @@ function session:pending() end
 ---@return boolean
 function session:cancel(id) end
 
+--- Nobody will ask for the answer of this check: it is ended and forgotten. For finalizers: it never waits and never raises.
+---@param id integer
+function session:abandon(id) end
+
 --- Ends the session and its thread; what is pending is returned by `next` or `take` as "cancelled", for which the descriptor
 --- is readable until the last was returned. May be called again.
 function session:close() end
