@@ -8,7 +8,7 @@ DESTDIR     =
 # TEST for the suite and the checks, LUAS for the suite on every other Lua.
 DEBIAN_RUN  = lua5.4 liblua5.4-dev libcurl4-openssl-dev lua-cjson lua-argparse lua-term lua-http
 DEBIAN_TEST = lua-busted lua-check luarocks cppcheck locales lua-copas lua-luv lua-socket neovim nginx libnginx-mod-http-lua \
-              luajit2 libluajit2-5.1-dev
+              lua-resty-core lua-resty-lrucache luajit2 libluajit2-5.1-dev
 DEBIAN_LUAS = lua5.1 liblua5.1-0-dev lua5.2 liblua5.2-dev lua5.3 liblua5.3-dev
 
 # ---- which Lua ----
@@ -30,6 +30,8 @@ MODULE   = $(BUILD)/voicecredits/core.so
 SOURCES  = $(wildcard src/*.c src/providers/*.c)
 OBJECTS  = $(SOURCES:src/%.c=$(BUILD)/object/%.o)
 LUAFILES = $(wildcard lua/voicecredits/*.lua)
+# For Neovim, which finds it beside the module or as a plugin (make nvim).
+NVIMFILES = $(wildcard lua/voicecredits/nvim/*.lua)
 
 CFLAGS   = -O2 -g
 WARNINGS = -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Werror
@@ -99,6 +101,7 @@ demo:
 
 test: dependencies
 	@$(MAKE) --silent $(MODULE) $(BUILD)/process.so
+	@$(MAKE) --silent LUA_VERSION=jit # for Neovim and nginx
 	@LUA=$(LUA) LUA_VERSION=$(LUA_VERSION) LUA_INCDIR=$(LUA_INCDIR) $(LUA) $$(command -v busted) $(SPECS)
 
 # The suite on each of the Luas that Debian has; what is the same on all of them runs once.
@@ -114,7 +117,7 @@ test-all:
 	done
 
 lint: dependencies
-	luacheck --quiet lua spec bin/voicecredits examples doc
+	luacheck --quiet lua plugin spec bin/voicecredits examples bench doc
 	cppcheck --quiet --std=c11 --language=c --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	  -DLUA_VERSION_NUM=504 src
 
@@ -134,7 +137,7 @@ static: $(ARCHIVE)
 
 $(BUILD)/static/parts.h: src/static/embed.lua $(LUAFILES)
 	@mkdir -p $(@D)
-	$(LUA) src/static/embed.lua $(filter-out %/types.lua,$(LUAFILES)) > $@.new
+	$(LUA) src/static/embed.lua $(filter-out %/types.lua %/nvim.lua %/health.lua %/openresty.lua,$(LUAFILES)) > $@.new
 	@mv $@.new $@
 
 $(BUILD)/static/luaopen.o: src/static/luaopen.c $(BUILD)/static/parts.h Makefile | $(BUILD)/headers-found
@@ -150,6 +153,29 @@ $(ARCHIVE): $(OBJECTS) $(BUILD)/static/luaopen.o
 	  $(AR) rcs $@ $^; \
 	fi
 
+# ---- Neovim ----
+
+# What a plugin manager runs: the module for LuaJIT, where Neovim finds it beside the plugin's Lua files. Moved into its
+# place, not written over: a running Neovim has the old one in its memory.
+NVIM_MODULE = lua/voicecredits/core.so
+
+.PHONY: nvim
+nvim:
+	@$(MAKE) --silent LUA_VERSION=jit build/jit/voicecredits/core.so
+	cp build/jit/voicecredits/core.so $(NVIM_MODULE).new
+	mv -f $(NVIM_MODULE).new $(NVIM_MODULE)
+
+# ---- how long hosts are held ----
+
+.PHONY: bench-hosts
+bench-hosts:
+	@$(MAKE) --silent dependencies PACKAGES="$(DEBIAN_RUN) $(DEBIAN_TEST) wrk"
+	@$(MAKE) --silent $(MODULE) $(BUILD)/process.so
+	@$(MAKE) --silent LUA_VERSION=jit
+	@echo "a game loop"; $(LUA) bench/hosts/game.lua
+	@echo "Neovim"; $(LUA) bench/hosts/neovim_run.lua 200
+	@echo "nginx"; $(LUA) bench/hosts/nginx.lua
+
 # ---- installing ----
 
 SHARE = $(DESTDIR)$(PREFIX)/share/lua/$(LUA_ABI)/voicecredits
@@ -157,8 +183,9 @@ LIB   = $(DESTDIR)$(PREFIX)/lib/lua/$(LUA_ABI)/voicecredits
 
 .PHONY: install uninstall clean help
 install: $(MODULE)
-	install -d $(SHARE) $(LIB) $(DESTDIR)$(PREFIX)/bin
+	install -d $(SHARE)/nvim $(LIB) $(DESTDIR)$(PREFIX)/bin
 	install -m 644 $(LUAFILES) $(SHARE)
+	install -m 644 $(NVIMFILES) $(SHARE)/nvim
 	install -m 755 $(MODULE) $(LIB)/core.so
 	sed '1s|.*|#!/usr/bin/env $(LUA)|' bin/voicecredits > $(DESTDIR)$(PREFIX)/bin/voicecredits
 	chmod 755 $(DESTDIR)$(PREFIX)/bin/voicecredits
@@ -167,7 +194,7 @@ uninstall:
 	rm -rf $(SHARE) $(LIB) $(DESTDIR)$(PREFIX)/bin/voicecredits
 
 clean:
-	rm -rf build
+	rm -rf build $(NVIM_MODULE)
 
 help:
 	@echo "make               $(MODULE); LUA_VERSION=5.1|5.2|5.3|5.4|5.5|jit, LUA_INCDIR=folder of lua.h"
@@ -175,6 +202,9 @@ help:
 	@echo "make test          installs what is missing, builds, runs the test suite; SPECS=spec/one_spec.lua"
 	@echo "make test-all      the same on Lua 5.1, 5.2, 5.3, 5.4 and LuaJIT"
 	@echo "make lint          luacheck and cppcheck"
+	@echo "make nvim          builds the module for Neovim, where it finds it: a plugin manager's build command"
+	@echo "make static        $(ARCHIVE), for programs that link everything"
+	@echo "make bench-hosts   how long the module holds a game's frame, Neovim and nginx"
 	@echo "make install       PREFIX=$(PREFIX) DESTDIR=; make uninstall takes it back"
 	@echo "make dependencies  installs the Debian packages that are missing"
 	@echo "make clean         removes build/"

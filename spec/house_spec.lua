@@ -123,14 +123,14 @@ end)
 describe("a list that stands twice says the same:", function()
   it("the rockspec names every source file and every Lua module", function()
     local rockspec = read "voicecredits-scm-1.rockspec"
-    for _, path in ipairs(list "ls src/*.c src/providers/*.c lua/voicecredits/*.lua") do
+    for _, path in ipairs(list "ls src/*.c src/providers/*.c lua/voicecredits/*.lua lua/voicecredits/nvim/*.lua") do
       assert.truthy(rockspec:find('"' .. path .. '"', 1, true), path)
     end
   end)
 
   it("doc/architecture.md names every file of src/ and lua/", function()
     local architecture = read "doc/architecture.md"
-    for _, path in ipairs(list "ls src/*.[ch] lua/voicecredits/*.lua") do
+    for _, path in ipairs(list "ls src/*.[ch] lua/voicecredits/*.lua lua/voicecredits/nvim/*.lua") do
       local name = path:match "[^/]+$"
       local room = name:gsub("%.h$", ".c")
       assert.truthy(architecture:find(name, 1, true) or architecture:find(room, 1, true), path)

@@ -244,7 +244,10 @@ local json_failure = json_object {
   "elapsed",
 }
 
-local json_row = json_object { "provider", "account", { "balance", json_balance }, { "failure", json_failure } }
+-- `failed_at` is for those who keep the last good balance beside a failure.
+local json_row = json_object {
+  "provider", "account", { "balance", json_balance }, { "failure", json_failure }, "failed_at",
+}
 
 local json_provider = json_object {
   "name", "title", "base_url", "path", "auth_header", "unit", "key_variable", "base_variable", "documentation",
