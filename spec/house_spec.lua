@@ -120,6 +120,19 @@ describe("what is public", function()
   end)
 end)
 
+describe("doc/hosts.md", function()
+  it("shows nothing that does not stand in a file that the tests run", function()
+    local count = 0
+    for path, snippet in read "doc/hosts.md":gmatch "<!%-%- ([%w_./]+) %-%->\n```%l+\n(.-)\n```" do
+      local text = read(path):gsub('\\n"\n%s*"', "\n"):gsub('"local rows', "local rows"):gsub('\\n"', "\n")
+      assert.truthy(text:find(snippet, 1, true), path .. " has no\n" .. snippet)
+      count = count + 1
+    end
+    local _, blocks = read "doc/hosts.md":gsub("\n```%l+\n", "")
+    assert.equal(blocks, count)
+  end)
+end)
+
 describe("a list that stands twice says the same:", function()
   it("the rockspec names every source file and every Lua module", function()
     local rockspec = read "voicecredits-scm-1.rockspec"

@@ -36,9 +36,8 @@ local function home()
   return source and vim.fn.fnamemodify(source, ":~") or "the plugin's folder"
 end
 
---- The public module with its C module loaded; nil and in one line what to do where it cannot be. This loads within
---- the
--- editor's own thread, where that takes some milliseconds unless `load` was there before.
+--- The public module with its C module loaded; nil and in one line what to do where it cannot be. This loads within the
+--- editor's own thread, where that takes some milliseconds unless the loading thread was there before.
 ---@return voicecredits?
 ---@return string? problem
 function client.module()
