@@ -19,8 +19,8 @@ static const char *const metatable = "voicecredits.session";
 enum { STANDARD_IN_FLIGHT = 64, STANDARD_PER_HOST = 8, LEAST_PATIENCE = 16 };
 
 /* A check that was submitted is in the transport, in `arrived`, or in `kept`; or it is claimed and done, and only its
- * answer is left. The session's table of Lua values has one entry by its id: true while it runs (the pointer to it in
- * the transport's care), then its answer, until that is given out. */
+ * answer is left. The session's table of Lua values has one entry by its id: the pointer to the check while it runs,
+ * then its answer, until that is given out. */
 struct session {
     struct transport *transport; /* NULL: never opened, or given up after a fork */
     bool closed;
@@ -219,11 +219,13 @@ bool session_submit(lua_State *L, int index, const struct provider *provider, in
     struct failure failure;
     options_read(L, options_index, argument, provider, &options);
     if (is_foreign(session)) return submit_failed(L, provider, options.account, FAILURE_CONFIGURATION, forked);
-    if (session->closed) luaL_argerror(L, index, "the session is closed");
-
     lua_Integer id = ++session->last_id;
-    lua_pushboolean(L, true); /* the entry first: once the check is there nothing may raise */
+    lua_pushboolean(L, true); /* the entry first: once the check is there nothing may raise, and no finalizer run */
     set_entry(L, index, id);
+    if (session->closed) {
+        forget_entry(L, index, id);
+        luaL_argerror(L, index, "the session is closed");
+    }
     struct check *check = check_new(provider, &options, &failure);
     if (check == NULL) {
         forget_entry(L, index, id);
