@@ -176,7 +176,7 @@ local function open()
     options.title, options.title_pos = " voice credits ", "center"
   end
   win = vim.api.nvim_open_win(buffer, true, options)
-  vim.wo[win].wrap = true
+  vim.wo[win].wrap, vim.wo[win].linebreak = true, true
   vim.api.nvim_create_autocmd("VimResized", {
     group = vim.api.nvim_create_augroup("voicecredits_window", {}),
     callback = redraw,
