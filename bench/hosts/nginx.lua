@@ -9,6 +9,7 @@
 
 local bignum = require "openssl.bignum"
 local cqueues = require "cqueues"
+local write_file = require "spec.support.files".write
 local nginx = require "spec.support.nginx"
 local pkey = require "openssl.pkey"
 local support = require "spec.support.server"
@@ -20,12 +21,6 @@ local SECONDS, PAIRS = tonumber(arg[1]) or 5, tonumber(arg[2]) or 8
 local HANGING = 0.1 -- seconds until the check that hangs is given up; a round takes as long
 local HOSTS = 1500 -- met one after the other, three a round; sockets below the ports that systems give to clients
 local FIRST_PORT = 20000
-
-local function write_file(path, text)
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
-end
 
 -- A certificate that is its own authority.
 local function write_certificate(folder)

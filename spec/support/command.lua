@@ -4,6 +4,9 @@
 -- key is in any process's arguments.
 
 local cqueues = require "cqueues"
+local shared = require "spec.support.files"
+
+local quote, read_file, write_file = shared.quote, shared.read, shared.write
 
 local command = {}
 
@@ -11,21 +14,6 @@ local root = (debug.getinfo(1, "S").source:match("^@(.*/)") or "./") .. "../../"
 local LUA = os.getenv("LUA") or "lua5.4"
 local PATIENCE = 10 -- seconds
 local PROGRAM = root .. "bin/voicecredits"
-
-local function quote(text) return "'" .. tostring(text):gsub("'", "'\\''") .. "'" end
-
-local function write_file(path, text)
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
-end
-
-local function read_file(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
 
 local function script_of(words, options, files)
   local lines = { "echo $$ >" .. files.pid }

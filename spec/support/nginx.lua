@@ -2,35 +2,14 @@
 
 local cqueues = require "cqueues"
 local cs = require "cqueues.socket"
+local files = require "spec.support.files"
+
+local quote, read_file, write_file, lines_of = files.quote, files.peek, files.write, files.lines_of
 
 local nginx = {}
 
 local PATIENCE = 20 -- seconds
 local POLL = 0.01
-
-local function quote(text) return "'" .. tostring(text):gsub("'", "'\\''") .. "'" end
-
-local function read_file(path)
-  local file = io.open(path, "rb")
-  if not file then return "" end
-  local text = file:read("*a")
-  file:close()
-  return text or ""
-end
-
-local function write_file(path, text)
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
-end
-
-local function lines_of(command)
-  local pipe = assert(io.popen(command, "r"))
-  local lines = {}
-  for line in pipe:lines() do lines[#lines + 1] = line end
-  pipe:close()
-  return lines
-end
 
 local function free_port()
   local listener = assert(cs.listen { host = "127.0.0.1", port = 0 })

@@ -7,6 +7,9 @@
 local cjson = require "cjson"
 local cqueues = require "cqueues"
 local cs = require "cqueues.socket"
+local files = require "spec.support.files"
+
+local quote, read_file = files.quote, files.read
 
 local support = {}
 
@@ -14,15 +17,6 @@ local folder = debug.getinfo(1, "S").source:match("^@(.*/)") or "./"
 local STARTING = 10 -- seconds a helper may take to tell its port
 
 -- Processes ----------------------------------------------------------------------------------------------------------
-
-local function quote(text) return "'" .. tostring(text):gsub("'", "'\\''") .. "'" end
-
-local function read_file(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
 
 local Process = {}
 Process.__index = Process

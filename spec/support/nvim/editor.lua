@@ -4,30 +4,13 @@
 -- for LuaJIT. Its environment has nothing of the tests' own but where programs are.
 
 local cjson = require "cjson"
+local files = require "spec.support.files"
+
+local quote, read_file, write_file = files.quote, files.read, files.write
+
+local function line_of(command) return files.lines_of(command)[1] end
 
 local editor = {}
-
-local function line_of(command)
-  local pipe = assert(io.popen(command))
-  local line = pipe:read("*l")
-  pipe:close()
-  return line
-end
-
-local function quote(text) return "'" .. tostring(text):gsub("'", "'\\''") .. "'" end
-
-local function write_file(path, text)
-  local file = assert(io.open(path, "wb"))
-  file:write(text)
-  file:close()
-end
-
-local function read_file(path)
-  local file = assert(io.open(path, "rb"))
-  local text = file:read("*a")
-  file:close()
-  return text
-end
 
 local root = line_of("pwd")
 local MODULE = "build/jit/voicecredits/core.so"
