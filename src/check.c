@@ -37,8 +37,8 @@ static bool check_key(const struct provider *provider, const struct options *opt
     return true;
 }
 
-static bool build_url(const struct provider *provider, const struct options *options, struct exchange *exchange,
-                      struct failure *failure)
+static bool make_url(const struct provider *provider, const struct options *options, struct exchange *exchange,
+                     struct failure *failure)
 {
     struct request_field path_fields[PROVIDER_OPTIONS + 1] = {{0}}, query_fields[PROVIDER_OPTIONS + 1] = {{0}};
     struct request_field *path = path_fields, *query = query_fields;
@@ -62,6 +62,53 @@ static bool copy(char **to, const char *text)
     if (text == NULL) return true;
     *to = strdup(text);
     return *to != NULL;
+}
+
+/* True for a URL that the provider and the base URL alone decide. */
+static bool is_plain(const struct provider *provider, const struct options *options)
+{
+    for (int i = 0; i < PROVIDER_OPTIONS; i++) {
+        if (options->own[i] != provider->options[i].standard) return false;
+    }
+    return options->proxy == NULL;
+}
+
+void check_urls_free(struct check_urls *urls)
+{
+    for (int i = 0; i < CHECK_URLS; i++) {
+        free(urls->made[i].base_url);
+        free(urls->made[i].url);
+    }
+    memset(urls, 0, sizeof *urls);
+}
+
+/* Remembers a URL in its provider's place; forgets the one that stood there. Without memory nothing is remembered. */
+static void remember_url(struct check_urls *urls, int place, const struct provider *provider, const char *base_url,
+                         const struct exchange *exchange)
+{
+    free(urls->made[place].base_url);
+    free(urls->made[place].url);
+    memset(&urls->made[place], 0, sizeof urls->made[place]);
+    if (!copy(&urls->made[place].base_url, base_url) || !copy(&urls->made[place].url, exchange->url)) return;
+    urls->made[place].provider = provider;
+    urls->made[place].origin_length = exchange->origin_length;
+}
+
+static bool build_url(const struct provider *provider, const struct options *options, struct check_urls *urls,
+                      struct exchange *exchange, struct failure *failure)
+{
+    if (urls == NULL || !is_plain(provider, options)) return make_url(provider, options, exchange, failure);
+    int place = provider_place(provider) % CHECK_URLS;
+    bool whole = strlen(options->base_url) == options->base_url_length;
+    if (whole && urls->made[place].provider == provider && strcmp(urls->made[place].base_url, options->base_url) == 0) {
+        exchange->origin_length = urls->made[place].origin_length;
+        if (copy(&exchange->url, urls->made[place].url)) return true;
+        failure_set(failure, FAILURE_UNAVAILABLE, "out of memory");
+        return false;
+    }
+    if (!make_url(provider, options, exchange, failure)) return false;
+    remember_url(urls, place, provider, options->base_url, exchange);
+    return true;
 }
 
 static bool copy_auth(const struct provider *provider, const struct options *options, struct check *check)
@@ -91,7 +138,8 @@ static bool fill(struct check *check, const struct provider *provider, const str
            copy(&exchange->ca_path, options->ca_path);
 }
 
-struct check *check_new(const struct provider *provider, const struct options *options, struct failure *failure)
+struct check *check_new(const struct provider *provider, const struct options *options, struct check_urls *urls,
+                        struct failure *failure)
 {
     failure_init(failure, provider->name, options->account, options->api_key);
     if (!check_key(provider, options, failure)) {
@@ -104,7 +152,7 @@ struct check *check_new(const struct provider *provider, const struct options *o
         return NULL;
     }
     exchange_init(&check->exchange);
-    bool built = build_url(provider, options, &check->exchange, failure);
+    bool built = build_url(provider, options, urls, &check->exchange, failure);
     if (built && fill(check, provider, options)) return check;
     if (built) failure_set(failure, FAILURE_UNAVAILABLE, "out of memory");
     check_free(check);

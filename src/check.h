@@ -27,8 +27,23 @@ struct check {
     bool abandoned; /* nobody will ask for its answer */
 };
 
-/* Makes a check, ready to be submitted; NULL with a configuration failure (or unavailable: out of memory). */
-struct check *check_new(const struct provider *provider, const struct options *options, struct failure *failure);
+/* The URLs that were made last: accounts at one provider mostly have the same. All zero when empty. */
+enum { CHECK_URLS = 8 };
+
+struct check_urls {
+    struct {
+        const struct provider *provider;
+        char *base_url, *url;
+        size_t origin_length;
+    } made[CHECK_URLS];
+};
+
+void check_urls_free(struct check_urls *urls);
+
+/* Makes a check, ready to be submitted; NULL with a configuration failure (or unavailable: out of memory). `urls` may be
+ * NULL. */
+struct check *check_new(const struct provider *provider, const struct options *options, struct check_urls *urls,
+                        struct failure *failure);
 
 /* Looks at the finished exchange. Returns true with the balance or the failure on the stack, or false when the same
  * exchange is to be sent again: it is ready for that then. `random` is from [0, 1); no more tries when `last`. */

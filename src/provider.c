@@ -24,3 +24,10 @@ const struct provider *provider_find(const char *name)
     }
     return NULL;
 }
+
+int provider_place(const struct provider *provider)
+{
+    int place = 0;
+    while (providers[place] != provider) place++;
+    return place;
+}

@@ -43,6 +43,9 @@ extern const struct provider *const providers[];
 /* Their names in the same order, ended by NULL. */
 const char *const *provider_names(void);
 
+/* Where the provider stands in that order, from 0. */
+int provider_place(const struct provider *provider);
+
 /* The provider of that name, or NULL. */
 const struct provider *provider_find(const char *name);
 

@@ -31,6 +31,7 @@ struct session {
     lua_Integer held;     /* answers kept for a take that has not come for them yet */
     lua_Integer patience; /* how many more times the descriptor is left readable for their sake */
     uint64_t random;
+    struct check_urls urls;
 };
 
 static struct check *check_of(struct list *link)
@@ -226,7 +227,7 @@ bool session_submit(lua_State *L, int index, const struct provider *provider, in
         forget_entry(L, index, id);
         luaL_argerror(L, index, "the session is closed");
     }
-    struct check *check = check_new(provider, &options, &failure);
+    struct check *check = check_new(provider, &options, &session->urls, &failure);
     if (check == NULL) {
         forget_entry(L, index, id);
         failure_push(L, &failure);
@@ -520,6 +521,7 @@ static int collect(lua_State *L)
     close_session(session);
     free_checks(&session->arrived);
     free_checks(&session->kept);
+    check_urls_free(&session->urls);
     if (session->transport != NULL) transport_free(session->transport);
     session->transport = NULL;
     return 0;
@@ -576,9 +578,9 @@ bool session_push(lua_State *L, int argument)
 }
 
 static const luaL_Reg methods[] = {
-    {"submit", submit}, {"next", next},   {"take", take},     {"wait", wait},     {"pending", pending},
-    {"cancel", cancel}, {"abandon", abandon}, {"close", close}, {"pollfd", pollfd}, {"events", events}, {"timeout", timeout},
-    {"getfd", pollfd},  {"dirty", dirty}, {NULL, NULL},
+    {"submit", submit},   {"next", next},       {"take", take},   {"wait", wait},     {"pending", pending},
+    {"cancel", cancel},   {"abandon", abandon}, {"close", close}, {"pollfd", pollfd}, {"events", events},
+    {"timeout", timeout}, {"getfd", pollfd},    {"dirty", dirty}, {NULL, NULL},
 };
 
 void session_open(lua_State *L)

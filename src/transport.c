@@ -25,7 +25,7 @@ enum {
 
 struct transport {
     /* The owner's, and what both may read since it never changes. */
-    pid_t process;
+    unsigned process; /* `generation` when it was opened */
     int pipe_read, pipe_write;
     bool running; /* the thread is there to be joined */
     pthread_t thread;
@@ -80,9 +80,14 @@ static void after_fork_in_parent(void)
     pthread_mutex_unlock(&live_lock);
 }
 
+/* How many forks lie between this process and the one that first opened a transport: tells parent from child without
+ * a system call. */
+static unsigned generation;
+
 /* The threads are the parent's; there is none here to be stopped at exit. */
 static void after_fork_in_child(void)
 {
+    generation++;
     while (list_take(&live) != NULL) continue;
     pthread_mutex_unlock(&live_lock);
 }
@@ -349,7 +354,7 @@ struct transport *transport_open(const struct transport_limits *limits)
         errno = ENOMEM;
         return NULL;
     }
-    transport->process = getpid();
+    transport->process = generation;
     transport->pipe_read = transport->pipe_write = -1;
     list_init(&transport->live_link);
     list_init(&transport->submitted);
@@ -421,10 +426,11 @@ void transport_free(struct transport *transport)
 void transport_submit(struct transport *transport, struct exchange *exchange)
 {
     pthread_mutex_lock(&transport->lock);
+    bool first = list_empty(&transport->submitted); /* or the wake-up of the one before is still to be heard */
     exchange->handed_over = true;
     list_append(&transport->submitted, &exchange->link);
     pthread_mutex_unlock(&transport->lock);
-    curl_multi_wakeup(transport->multi);
+    if (first) curl_multi_wakeup(transport->multi);
 }
 
 void transport_cancel(struct transport *transport, struct exchange *exchange)
@@ -481,5 +487,5 @@ int transport_pollfd(const struct transport *transport)
 
 bool transport_is_foreign(const struct transport *transport)
 {
-    return transport->process != getpid();
+    return transport->process != generation;
 }

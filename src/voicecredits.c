@@ -128,7 +128,7 @@ static int request(lua_State *L)
     options_read(L, 2, 2, provider, &options);
     lua_createtable(L, 0, 3); /* all that may raise comes before the check or after its end */
     lua_newtable(L);
-    struct check *check = check_new(provider, &options, &failure);
+    struct check *check = check_new(provider, &options, NULL, &failure);
     if (check == NULL) return fail(L, &failure);
     lua_pushstring(L, check->exchange.url);
     lua_pushfstring(L, "%s%s", provider->auth_scheme, check->secret);
