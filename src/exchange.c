@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "clock.h"
+#include "request.h"
 #include "secret.h"
-#include "version.h"
 
 void exchange_init(struct exchange *exchange)
 {
@@ -124,7 +124,7 @@ void *exchange_make_handle(const struct exchange_shared *shared)
 #endif
     bool safe = only_http(easy) && curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
                 curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
-                curl_easy_setopt(easy, CURLOPT_USERAGENT, "voicecredits/" VOICECREDITS_VERSION) == CURLE_OK;
+                curl_easy_setopt(easy, CURLOPT_USERAGENT, REQUEST_USER_AGENT) == CURLE_OK;
     if (!safe) {
         curl_easy_cleanup(easy);
         return NULL;
@@ -134,7 +134,7 @@ void *exchange_make_handle(const struct exchange_shared *shared)
 
 static struct curl_slist *make_headers(const char *auth_header)
 {
-    struct curl_slist *headers = curl_slist_append(NULL, "Accept: application/json");
+    struct curl_slist *headers = curl_slist_append(NULL, REQUEST_ACCEPT);
     if (headers == NULL) return NULL;
     struct curl_slist *whole = curl_slist_append(headers, auth_header);
     if (whole == NULL) curl_slist_free_all(headers);

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "version.h"
+
 enum request_problem {
     REQUEST_FINE,
     REQUEST_BAD_URL,
@@ -34,7 +36,8 @@ struct request_address {
 /* Makes the URL (to be freed) and the length of its origin: scheme, host and port. */
 enum request_problem request_build(const struct request_address *address, char **url, size_t *origin_length);
 
-/* What every request says of us besides its key. */
-#define REQUEST_ACCEPT "application/json"
+/* What every request says besides its key, whoever sends it. */
+#define REQUEST_ACCEPT "Accept: application/json"
+#define REQUEST_USER_AGENT "voicecredits/" VOICECREDITS_VERSION
 
 #endif

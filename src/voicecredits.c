@@ -135,8 +135,8 @@ static int request(lua_State *L)
     check_free(check);
     lua_setfield(L, -3, provider->auth_header);
     lua_setfield(L, -3, "url");
-    set_header(L, "Accept: " REQUEST_ACCEPT);
-    set_header(L, "User-Agent: voicecredits/" VOICECREDITS_VERSION);
+    set_header(L, REQUEST_ACCEPT);
+    set_header(L, "User-Agent: " REQUEST_USER_AGENT);
     lua_setfield(L, -2, "headers");
     lua_pushliteral(L, "GET");
     lua_setfield(L, -2, "method");
