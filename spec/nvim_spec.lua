@@ -288,7 +288,7 @@ describe("the status line", function()
         return ticks.count > 20
       end)
       t.told.more = #asked - count]], fish)
-    assert.is_true(told.gap >= 0.05, tostring(told.gap))
+    assert.is_true(told.gap >= 0.05 - 0.001, tostring(told.gap)) -- the editor's loop counts whole milliseconds
     assert.equal(0, told.more)
   end)
 
