@@ -176,6 +176,27 @@ bench-hosts:
 	@echo "Neovim"; $(LUA) bench/hosts/neovim_run.lua 200
 	@echo "nginx"; $(LUA) bench/hosts/nginx.lua
 
+# ---- how fast it is ----
+
+BENCH = $(BUILD)/bench
+
+$(BENCH)/measure $(BENCH)/relay: $(BENCH)/%: bench/%.c
+	@mkdir -p $(@D)
+	$(CC) $(WARNINGS) -O2 -o $@ $<
+
+$(BENCH)/bare: bench/contenders/bare.c
+	@mkdir -p $(@D)
+	$(CC) $(WARNINGS) -O2 $(CURL_CFLAGS) -o $@ $< $(CURL_LIBS)
+
+$(BUILD)/bench_clock.so: bench/clock.c | $(BUILD)/headers-found
+	$(compile) -fvisibility=default $(LDFLAGS) $(shared) -o $@ $<
+
+.PHONY: bench
+bench:
+	@$(MAKE) --silent dependencies PACKAGES="$(DEBIAN_RUN) $(DEBIAN_TEST)"
+	@$(MAKE) --silent $(MODULE) $(BENCH)/measure $(BENCH)/bare $(BUILD)/bench_clock.so
+	@BENCH=$(BENCH) LUA=$(LUA) $(LUA) bench/run.lua
+
 # ---- installing ----
 
 SHARE = $(DESTDIR)$(PREFIX)/share/lua/$(LUA_ABI)/voicecredits
