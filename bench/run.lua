@@ -6,7 +6,8 @@ local COUNT = tonumber(os.getenv "COUNT" or "10000")
 local here = site.start {}
 
 local function run(command, accounts)
-  local line = ("SSL_CERT_DIR=%s/certs BENCH_ACCOUNTS=%s %s/measure %s"):format(here.home, here.accounts[accounts], BENCH, command)
+  local line = ("env -i PATH='%s' LUA_PATH='%s' LUA_CPATH='%s' SSL_CERT_DIR=%s/certs BENCH_ACCOUNTS=%s %s/measure %s")
+    :format(os.getenv "PATH", os.getenv "LUA_PATH", os.getenv "LUA_CPATH", here.home, here.accounts[accounts], BENCH, command)
   local pipe = io.popen(line, "r")
   local text = pipe:read "a"
   pipe:close()
