@@ -3,7 +3,6 @@
 #include "check.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -11,6 +10,7 @@
 #include "clock.h"
 #include "compat.h"
 #include "request.h"
+#include "resources.h"
 #include "retry.h"
 
 /* ---- from the options to the exchange ---- */

@@ -4,11 +4,11 @@
 
 #include <curl/curl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
 #include "request.h"
+#include "resources.h"
 #include "secret.h"
 
 void exchange_init(struct exchange *exchange)

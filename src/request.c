@@ -5,9 +5,10 @@
 #include <arpa/inet.h>
 #include <curl/curl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "resources.h"
 
 const char *request_problem_text(enum request_problem problem)
 {

@@ -1,7 +1,8 @@
 #include "schedule.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "resources.h"
 
 struct schedule_host {
     struct list bucket_link;

@@ -2,8 +2,9 @@
 #ifndef VOICECREDITS_SECRET_H
 #define VOICECREDITS_SECRET_H
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "resources.h"
 
 static inline void secret_wipe(void *memory, size_t length)
 {

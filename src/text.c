@@ -7,12 +7,13 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #if defined(__APPLE__)
 #include <xlocale.h>
 #endif
+
+#include "resources.h"
 
 /* ---- printable text ---- */
 

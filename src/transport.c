@@ -10,11 +10,11 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "resources.h"
 #include "schedule.h"
 #include "trust.h"
 

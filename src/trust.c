@@ -5,8 +5,9 @@
 #include <curl/curl.h>
 #include <dirent.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "resources.h"
 
 /* True for OpenSSL's name of a certificate in a directory: eight hexadecimal digits, a point and a number. */
 static bool is_hashed_name(const char *name)
