@@ -63,7 +63,8 @@ build = {
     ["voicecredits.types"] = "lua/voicecredits/types.lua",
     ["voicecredits.core"] = {
       sources = {
-        "src/answer.c", "src/balance.c", "src/check.c", "src/dates.c", "src/exchange.c", "src/failure.c", "src/json.c",
+        "src/answer.c", "src/balance.c", "src/check.c", "src/dates.c", "src/exchange.c", "src/failure.c", "src/handle.c",
+        "src/json.c",
         "src/options.c", "src/provider.c", "src/reading.c", "src/request.c", "src/response.c", "src/retry.c",
         "src/schedule.c", "src/session.c", "src/text.c", "src/transport.c", "src/trust.c", "src/voicecredits.c",
         "src/providers/breeze.c", "src/providers/fish.c", "src/providers/srtgen.c", "src/providers/suno.c",

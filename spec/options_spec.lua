@@ -43,6 +43,14 @@ describe("a programming mistake raises an error that names the nearest valid wor
     raises("account 1: unknown fish option 'keys'", voicecredits.check_all, { { provider = "fish", keys = 1 } })
   end)
 
+  it("an unknown default of check_all, and not one that is meant for another provider's accounts", function()
+    raises("account 1: unknown suno option 'tries', the nearest is 'retries'", voicecredits.check_all,
+      { { provider = "suno" } }, { tries = 1 })
+    raises("account 1: unknown suno option 'user_id'", voicecredits.check_all, { { provider = "suno", user_id = "me" } })
+    raises("account 2: option 'user_id'", voicecredits.check_all,
+      { { provider = "suno", api_key = "k", base_url = "x" }, { provider = "fish" } }, { user_id = 5 })
+  end)
+
   it("an option of a wrong type or an impossible value", function()
     for name, value in pairs { api_key = 5, account = true, base_url = {}, timeout = "10", connect_timeout = false,
                                retries = "2", proxy = 1, ca_file = 1, ca_path = 1, session = "s", user_id = 5,
@@ -153,6 +161,28 @@ describe("request", function()
     local request, failure = voicecredits.request("fish", { api_key = "k", base_url = "http://fish.example" })
     assert.is_nil(request)
     assert.equal("configuration", failure.kind)
+  end)
+end)
+
+describe("options that a metatable gives", function()
+  it("count, from a table and from a function", function()
+    local defaults = { api_key = "k1", base_url = "https://h.example" }
+    local request = assert(voicecredits.request("fish", setmetatable({ user_id = "me" }, { __index = defaults })))
+    assert.equal("https://h.example/wallet/me/api-credit", request.url)
+    assert.equal("Bearer k1", request.headers.Authorization)
+  end)
+
+  it("are kept for as long as they are needed, though nobody else keeps them", function()
+    local asked = 0
+    local function make(_, name)
+      collectgarbage()
+      asked = asked + 1
+      if name == "api_key" then return "made-" .. asked .. ("k"):rep(100) end
+      if name == "base_url" then return "https://h" .. asked .. ".example/" .. ("b"):rep(100) end
+    end
+    local request = assert(voicecredits.request("supertone", setmetatable({}, { __index = make })))
+    assert.truthy(request.headers["x-sup-api-key"]:find("^made%-%d+k+$"))
+    assert.truthy(request.url:find("^https://h%d+%.example/b+/v1/credits$"))
   end)
 end)
 

@@ -34,6 +34,25 @@ describe("https", function()
     end)
   end)
 
+  it("takes each check's own authority and proxy, whatever the check before it had", function()
+    with_server({}, function(server)
+      local session = assert(voicecredits.session { max_in_flight = 1 }) -- one place, so one handle
+      local function ask(options)
+        options.session = session
+        local balance, failure = check(server, options)
+        return balance and balance.remaining or failure.kind
+      end
+      local trusted, closed_port = { ca_file = server.ca_file }, "http://127.0.0.1:1"
+      assert.equal(7, ask(trusted))
+      assert.equal("tls", ask {})
+      assert.equal(7, ask(trusted))
+      assert.equal("network", ask { ca_file = server.ca_file, proxy = closed_port })
+      assert.equal(7, ask(trusted))
+      session:close()
+      assert.equal(3, #server:log())
+    end)
+  end)
+
   it("is trusted through SSL_CERT_FILE", function()
     with_server({}, function(server)
       local pipe = assert(io.popen(([[SSL_CERT_FILE='%s' %s -e 'print((require "voicecredits".supertone {

@@ -2,7 +2,6 @@
 
 #include "check.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -12,6 +11,7 @@
 #include "request.h"
 #include "resources.h"
 #include "retry.h"
+#include "secret.h"
 
 /* ---- from the options to the exchange ---- */
 
@@ -37,7 +37,14 @@ static bool check_key(const struct provider *provider, const struct options *opt
     return true;
 }
 
-static bool make_url(const struct provider *provider, const struct options *options, struct exchange *exchange,
+/* A URL on its way into a check: one that is remembered, or one made for this check alone. */
+struct way {
+    const char *url;
+    char *made; /* to be freed, or NULL */
+    size_t origin_length;
+};
+
+static bool make_url(const struct provider *provider, const struct options *options, struct way *way,
                      struct failure *failure)
 {
     struct request_field path_fields[PROVIDER_OPTIONS + 1] = {{0}}, query_fields[PROVIDER_OPTIONS + 1] = {{0}};
@@ -49,19 +56,12 @@ static bool make_url(const struct provider *provider, const struct options *opti
     struct request_address address = {options->base_url, provider->path, path_fields, query_fields,
                                       options->proxy != NULL};
     bool whole = strlen(options->base_url) == options->base_url_length;
-    enum request_problem problem = whole ? request_build(&address, &exchange->url, &exchange->origin_length)
-                                         : REQUEST_BAD_URL;
+    enum request_problem problem = whole ? request_build(&address, &way->made, &way->origin_length) : REQUEST_BAD_URL;
+    way->url = way->made;
     if (problem == REQUEST_FINE) return true;
     failure_set(failure, problem == REQUEST_NO_MEMORY ? FAILURE_UNAVAILABLE : FAILURE_CONFIGURATION,
                 "the base URL (option base_url or %s) %s", provider->base_variable, request_problem_text(problem));
     return false;
-}
-
-static bool copy(char **to, const char *text)
-{
-    if (text == NULL) return true;
-    *to = strdup(text);
-    return *to != NULL;
 }
 
 /* True for a URL that the provider and the base URL alone decide. */
@@ -73,69 +73,106 @@ static bool is_plain(const struct provider *provider, const struct options *opti
     return options->proxy == NULL;
 }
 
+static void forget_url(struct check_url *url)
+{
+    free(url->base_url);
+    free(url->url);
+    *url = (struct check_url){0};
+}
+
 void check_urls_free(struct check_urls *urls)
 {
-    for (int i = 0; i < CHECK_URLS; i++) {
-        free(urls->made[i].base_url);
-        free(urls->made[i].url);
-    }
-    memset(urls, 0, sizeof *urls);
+    for (int i = 0; i < CHECK_URLS; i++) forget_url(&urls->made[i]);
 }
 
 /* Remembers a URL in its provider's place; forgets the one that stood there. Without memory nothing is remembered. */
-static void remember_url(struct check_urls *urls, int place, const struct provider *provider, const char *base_url,
-                         const struct exchange *exchange)
+static void remember_url(struct check_url *place, const struct provider *provider, const char *base_url,
+                         const struct way *way)
 {
-    free(urls->made[place].base_url);
-    free(urls->made[place].url);
-    memset(&urls->made[place], 0, sizeof urls->made[place]);
-    if (!copy(&urls->made[place].base_url, base_url) || !copy(&urls->made[place].url, exchange->url)) return;
-    urls->made[place].provider = provider;
-    urls->made[place].origin_length = exchange->origin_length;
-}
-
-static bool build_url(const struct provider *provider, const struct options *options, struct check_urls *urls,
-                      struct exchange *exchange, struct failure *failure)
-{
-    if (urls == NULL || !is_plain(provider, options)) return make_url(provider, options, exchange, failure);
-    int place = provider_place(provider) % CHECK_URLS;
-    bool whole = strlen(options->base_url) == options->base_url_length;
-    if (whole && urls->made[place].provider == provider && strcmp(urls->made[place].base_url, options->base_url) == 0) {
-        exchange->origin_length = urls->made[place].origin_length;
-        if (copy(&exchange->url, urls->made[place].url)) return true;
-        failure_set(failure, FAILURE_UNAVAILABLE, "out of memory");
-        return false;
+    struct check_url made = {provider, strdup(base_url), strdup(way->url), way->origin_length};
+    forget_url(place);
+    if (made.base_url == NULL || made.url == NULL) {
+        forget_url(&made);
+    } else {
+        *place = made;
     }
-    if (!make_url(provider, options, exchange, failure)) return false;
-    remember_url(urls, place, provider, options->base_url, exchange);
+}
+
+static bool find_url(const struct provider *provider, const struct options *options, struct check_urls *urls,
+                     struct way *way, struct failure *failure)
+{
+    if (urls == NULL || !is_plain(provider, options)) return make_url(provider, options, way, failure);
+    struct check_url *place = &urls->made[provider_place(provider) % CHECK_URLS];
+    if (place->provider == provider && strcmp(place->base_url, options->base_url) == 0 &&
+        strlen(options->base_url) == options->base_url_length) {
+        way->url = place->url;
+        way->origin_length = place->origin_length;
+        return true;
+    }
+    if (!make_url(provider, options, way, failure)) return false;
+    remember_url(place, provider, options->base_url, way);
     return true;
 }
 
-static bool copy_auth(const struct provider *provider, const struct options *options, struct check *check)
+static size_t size_of(const char *text)
 {
-    size_t start = strlen(provider->auth_header) + 2 + strlen(provider->auth_scheme);
-    size_t size = start + options->api_key_length + 1;
-    char *header = malloc(size);
-    if (header == NULL) return false;
-    snprintf(header, size, "%s: %s%s", provider->auth_header, provider->auth_scheme, options->api_key);
-    check->exchange.auth_header = header;
-    check->secret = header + start;
-    return true;
+    return text != NULL ? strlen(text) + 1 : 0;
 }
 
-static bool fill(struct check *check, const struct provider *provider, const struct options *options)
+/* Copies a text to `*free_space` and moves that on; NULL stays NULL. */
+static char *put(char **free_space, const char *text)
 {
+    if (text == NULL) return NULL;
+    size_t size = strlen(text) + 1;
+    char *copy = memcpy(*free_space, text, size);
+    *free_space += size;
+    return copy;
+}
+
+/* Like put, but the next text follows in the same string. */
+static char *put_part(char **free_space, const char *text, size_t length)
+{
+    char *copy = memcpy(*free_space, text, length);
+    *free_space += length;
+    return copy;
+}
+
+static void put_auth(struct check *check, char **free_space, const struct provider *provider,
+                     const struct options *options)
+{
+    check->exchange.auth_header = put_part(free_space, provider->auth_header, strlen(provider->auth_header));
+    put_part(free_space, ": ", 2);
+    put_part(free_space, provider->auth_scheme, strlen(provider->auth_scheme));
+    check->secret = put_part(free_space, options->api_key, options->api_key_length);
+    put_part(free_space, "", 1);
+}
+
+/* One block holds the check and all its texts: many wait at the same time. */
+static struct check *put_together(const struct provider *provider, const struct options *options, const struct way *way)
+{
+    size_t auth_size = strlen(provider->auth_header) + 2 + strlen(provider->auth_scheme) + options->api_key_length + 1;
+    size_t text_size = auth_size + size_of(way->url) + size_of(options->account) + size_of(options->proxy) +
+                       size_of(options->ca_file) + size_of(options->ca_path);
+    struct check *check = malloc(sizeof *check + text_size);
+    if (check == NULL) return NULL;
+    *check = (struct check){.provider = provider, .text_size = text_size};
     struct exchange *exchange = &check->exchange;
-    check->provider = provider;
+    char *free_space = check->text;
+    exchange_init(exchange);
+    put_auth(check, &free_space, provider, options);
+    exchange->url = put(&free_space, way->url);
+    exchange->origin_length = way->origin_length;
+    exchange->proxy = put(&free_space, options->proxy);
+    exchange->ca_file = put(&free_space, options->ca_file);
+    exchange->ca_path = put(&free_space, options->ca_path);
+    check->account = put(&free_space, options->account);
     check->timeout = options->timeout;
     check->retries = options->retries;
     check->started = clock_now();
     exchange->deadline = check->started + clock_from_seconds(options->timeout);
     exchange->connect_timeout = clock_from_seconds(options->connect_timeout);
     exchange->request_id_header = provider->request_id_header;
-    return copy_auth(provider, options, check) && copy(&check->account, options->account) &&
-           copy(&exchange->proxy, options->proxy) && copy(&exchange->ca_file, options->ca_file) &&
-           copy(&exchange->ca_path, options->ca_path);
+    return check;
 }
 
 struct check *check_new(const struct provider *provider, const struct options *options, struct check_urls *urls,
@@ -146,23 +183,18 @@ struct check *check_new(const struct provider *provider, const struct options *o
         failure->secret = NULL;
         return NULL;
     }
-    struct check *check = calloc(1, sizeof *check);
-    if (check == NULL) {
-        failure_set(failure, FAILURE_UNAVAILABLE, "out of memory");
-        return NULL;
-    }
-    exchange_init(&check->exchange);
-    bool built = build_url(provider, options, urls, &check->exchange, failure);
-    if (built && fill(check, provider, options)) return check;
-    if (built) failure_set(failure, FAILURE_UNAVAILABLE, "out of memory");
-    check_free(check);
-    return NULL;
+    struct way way = {0};
+    if (!find_url(provider, options, urls, &way, failure)) return NULL;
+    struct check *check = put_together(provider, options, &way);
+    if (check == NULL) failure_set(failure, FAILURE_UNAVAILABLE, "out of memory");
+    free(way.made);
+    return check;
 }
 
 void check_free(struct check *check)
 {
-    exchange_free(&check->exchange);
-    free(check->account);
+    exchange_reset(&check->exchange);
+    secret_wipe(check->text, check->text_size); /* the key, and perhaps a proxy's password */
     free(check);
 }
 

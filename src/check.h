@@ -16,7 +16,7 @@
 struct check {
     struct exchange exchange; /* its link also holds the check in the session's lists, one at a time */
     const struct provider *provider;
-    char *account;
+    const char *account;
     const char *secret; /* the key, inside the exchange's auth header */
     lua_Integer id;     /* the session's */
     int64_t started;    /* clock_now() at its submission */
@@ -25,17 +25,21 @@ struct check {
     bool claimed;   /* its answer is for take, not for next */
     bool cancelled; /* whatever its exchange brings */
     bool abandoned; /* nobody will ask for its answer */
+    size_t text_size;
+    char text[]; /* the texts of this check and its exchange, the key among them */
 };
 
 /* The URLs that were made last: accounts at one provider mostly have the same. All zero when empty. */
 enum { CHECK_URLS = 8 };
 
+struct check_url {
+    const struct provider *provider;
+    char *base_url, *url;
+    size_t origin_length;
+};
+
 struct check_urls {
-    struct {
-        const struct provider *provider;
-        char *base_url, *url;
-        size_t origin_length;
-    } made[CHECK_URLS];
+    struct check_url made[CHECK_URLS];
 };
 
 void check_urls_free(struct check_urls *urls);

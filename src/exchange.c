@@ -7,9 +7,8 @@
 #include <string.h>
 
 #include "clock.h"
-#include "request.h"
+#include "handle.h"
 #include "resources.h"
-#include "secret.h"
 
 void exchange_init(struct exchange *exchange)
 {
@@ -20,24 +19,12 @@ void exchange_init(struct exchange *exchange)
 
 void exchange_reset(struct exchange *exchange)
 {
-    if (exchange->response != NULL) free(exchange->response->body);
-    free(exchange->response);
+    response_free(exchange->response);
     free(exchange->detail);
     exchange->response = NULL;
     exchange->detail = NULL;
     exchange->name_not_found = false;
     exchange->outcome = EXCHANGE_ANSWERED;
-}
-
-void exchange_free(struct exchange *exchange)
-{
-    exchange_reset(exchange);
-    secret_free(exchange->auth_header);
-    secret_free(exchange->proxy); /* may hold the proxy's password */
-    free(exchange->url);
-    free(exchange->ca_file);
-    free(exchange->ca_path);
-    exchange_init(exchange);
 }
 
 /* ---- what libcurl calls; to stop it they return another number than they were given ---- */
@@ -71,81 +58,18 @@ static size_t on_body(char *data, size_t one, size_t length, void *user)
 {
     (void)one;
     struct exchange *exchange = user;
-    struct response *response = exchange->response;
-    if (length > RESPONSE_BODY_LIMIT - response->body_length) {
-        exchange->outcome = EXCHANGE_PROTOCOL;
-        return 0;
+    switch (response_append(exchange->response, data, length)) {
+    case RESPONSE_GROWN: return length;
+    case RESPONSE_TOO_LARGE: exchange->outcome = EXCHANGE_PROTOCOL; return 0;
+    default: exchange->outcome = EXCHANGE_RESOURCES; return 0;
     }
-    if (response->body_length + length > response->body_size) {
-        size_t size = response->body_size > 0 ? response->body_size : 1024;
-        while (size < response->body_length + length) size *= 2;
-        char *body = realloc(response->body, size);
-        if (body == NULL) {
-            exchange->outcome = EXCHANGE_RESOURCES;
-            return 0;
-        }
-        response->body = body;
-        response->body_size = size;
-    }
-    memcpy(response->body + response->body_length, data, length);
-    response->body_length += length;
-    return length;
 }
 
 /* ---- the handle ---- */
 
-static bool only_http(CURL *easy)
+struct handle *exchange_open_handle(const struct exchange_shared *shared)
 {
-#if LIBCURL_VERSION_NUM >= 0x075500
-    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
-#else
-    return curl_easy_setopt(easy, CURLOPT_PROTOCOLS, CURLPROTO_HTTP | CURLPROTO_HTTPS) == CURLE_OK;
-#endif
-}
-
-void *exchange_make_handle(const struct exchange_shared *shared)
-{
-    CURL *easy = curl_easy_init();
-    if (easy == NULL) return NULL;
-    curl_easy_setopt(easy, CURLOPT_SHARE, shared->share);
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(easy, CURLOPT_MAXFILESIZE, (long)RESPONSE_BODY_LIMIT);
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-    curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
-#if LIBCURL_VERSION_NUM >= 0x075700
-    /* Without it a name server that hangs holds the whole I/O thread when a transfer times out. */
-    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-#endif
-    bool safe = only_http(easy) && curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L) == CURLE_OK &&
-                curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
-                curl_easy_setopt(easy, CURLOPT_USERAGENT, REQUEST_USER_AGENT) == CURLE_OK;
-    if (!safe) {
-        curl_easy_cleanup(easy);
-        return NULL;
-    }
-    return easy;
-}
-
-static struct curl_slist *make_headers(const char *auth_header)
-{
-    struct curl_slist *headers = curl_slist_append(NULL, REQUEST_ACCEPT);
-    if (headers == NULL) return NULL;
-    struct curl_slist *whole = curl_slist_append(headers, auth_header);
-    if (whole == NULL) curl_slist_free_all(headers);
-    return whole;
-}
-
-static void free_headers(struct curl_slist *headers)
-{
-    for (struct curl_slist *line = headers; line != NULL; line = line->next)
-        secret_wipe(line->data, strlen(line->data));
-    curl_slist_free_all(headers);
+    return handle_open(shared->share, on_header, on_body, (long)RESPONSE_BODY_LIMIT);
 }
 
 /* Milliseconds, rounded up and at least 1, since 0 means "no limit" to libcurl. */
@@ -155,57 +79,35 @@ static long to_milliseconds(int64_t nanoseconds)
     return milliseconds < 1 ? 1 : milliseconds > INT32_MAX ? INT32_MAX : (long)milliseconds;
 }
 
-/* A certificate authority of one's own stands alone: neither the file nor the directory of the system is added to it. */
-static bool set_trust(CURL *easy, const struct exchange *exchange, const struct exchange_shared *shared)
-{
-    bool own = exchange->ca_file != NULL || exchange->ca_path != NULL;
-    const char *file = own ? exchange->ca_file : shared->ca_file;
-    const char *path = own ? exchange->ca_path : shared->ca_path;
-    return curl_easy_setopt(easy, CURLOPT_CAINFO, file) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_CAPATH, path) == CURLE_OK;
-}
-
-/* Plain HTTP is for loopback and never goes through a proxy, where the key could be read. Over TLS a proxy only tunnels. */
-static bool set_way(CURL *easy, const struct exchange *exchange)
+bool exchange_prepare(struct exchange *exchange, struct handle *handle, const struct exchange_shared *shared,
+                      int64_t now)
 {
     bool tls = strncmp(exchange->url, "https:", 6) == 0;
-    const char *proxy = tls ? exchange->proxy : "";
-    return curl_easy_setopt(easy, CURLOPT_PROXY, proxy) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_PIPEWAIT, tls ? 1L : 0L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_URL, exchange->url) == CURLE_OK;
-}
-
-bool exchange_prepare(struct exchange *exchange, void *easy, const struct exchange_shared *shared, int64_t now)
-{
-    exchange->response = calloc(1, sizeof *exchange->response);
-    exchange->detail = calloc(1, CURL_ERROR_SIZE);
-    struct curl_slist *headers = make_headers(exchange->auth_header);
-    bool ready = exchange->response != NULL && exchange->detail != NULL && headers != NULL && set_way(easy, exchange) &&
-                 set_trust(easy, exchange, shared) && curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers) == CURLE_OK;
-    if (!ready) {
-        curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
-        free_headers(headers);
-        return false;
-    }
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, to_milliseconds(exchange->deadline - now));
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, to_milliseconds(exchange->connect_timeout));
-    curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, exchange->detail);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, exchange);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, exchange);
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, exchange);
-    exchange->easy = easy;
-    exchange->headers = headers;
+    /* A certificate authority of one's own stands alone: neither the file nor the directory of the system is added. */
+    bool own_trust = exchange->ca_file != NULL || exchange->ca_path != NULL;
+    struct handle_way way = {
+        .url = exchange->url,
+        /* Plain HTTP is for loopback and never goes through a proxy, where the key could be read. Over TLS a proxy only
+         * tunnels. */
+        .proxy = tls ? exchange->proxy : "",
+        .ca_file = own_trust ? exchange->ca_file : shared->ca_file,
+        .ca_path = own_trust ? exchange->ca_path : shared->ca_path,
+        .auth_header = exchange->auth_header,
+        .timeout = to_milliseconds(exchange->deadline - now),
+        .connect_timeout = to_milliseconds(exchange->connect_timeout),
+        .wait_for_connection = tls,
+    };
+    exchange->response = response_new();
+    if (exchange->response == NULL || !handle_prepare(handle, &way, exchange)) return false;
+    exchange->handle = handle;
     return true;
 }
 
 static void part(struct exchange *exchange)
 {
-    if (exchange->easy == NULL) return;
-    curl_easy_setopt(exchange->easy, CURLOPT_ERRORBUFFER, NULL);
-    curl_easy_setopt(exchange->easy, CURLOPT_HTTPHEADER, NULL);
-    free_headers(exchange->headers);
-    exchange->easy = NULL;
-    exchange->headers = NULL;
+    if (exchange->handle == NULL) return;
+    handle_part(exchange->handle);
+    exchange->handle = NULL;
 }
 
 /* ---- the outcome ---- */
@@ -244,25 +146,34 @@ static enum exchange_outcome judge(CURLcode code, bool deadline_passed)
     }
 }
 
+/* What went wrong, where libcurl or we have words for it. */
+static void describe(struct exchange *exchange, CURLcode code, bool cut, bool stopped_by_us)
+{
+    char *words = exchange->handle->detail;
+    const size_t size = sizeof exchange->handle->detail;
+    if (cut) {
+        snprintf(words, size, "the connection was closed in the headers");
+    } else if (exchange->response->header_bytes > RESPONSE_HEADER_LIMIT) {
+        snprintf(words, size, "more than %u KiB of headers", RESPONSE_HEADER_LIMIT / 1024);
+    } else if (code == CURLE_FILESIZE_EXCEEDED || (stopped_by_us && exchange->outcome == EXCHANGE_PROTOCOL)) {
+        snprintf(words, size, "a body of more than %u KiB", RESPONSE_BODY_LIMIT / 1024);
+    } else if (words[0] == '\0') {
+        snprintf(words, size, "%s", curl_easy_strerror(code));
+    }
+    exchange->detail = strdup(words);
+}
+
 void exchange_finish(struct exchange *exchange, int code, int64_t now)
 {
     struct response *response = exchange->response;
     bool stopped_by_us = exchange->outcome != EXCHANGE_ANSWERED;
     if (!stopped_by_us) exchange->outcome = judge((CURLcode)code, now >= exchange->deadline - CLOCK_MILLISECOND);
     exchange->name_not_found = code == CURLE_COULDNT_RESOLVE_HOST;
-    curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &response->status);
+    curl_easy_getinfo(exchange->handle->easy, CURLINFO_RESPONSE_CODE, &response->status);
     /* To libcurl a connection that is closed in the headers is a whole answer without a body. */
     bool cut = exchange->outcome == EXCHANGE_ANSWERED && (!response->header_ended || response->status < 200);
     if (cut) exchange->outcome = EXCHANGE_NETWORK;
-    if (cut) {
-        snprintf(exchange->detail, CURL_ERROR_SIZE, "the connection was closed in the headers");
-    } else if (response->header_bytes > RESPONSE_HEADER_LIMIT) {
-        snprintf(exchange->detail, CURL_ERROR_SIZE, "more than %u KiB of headers", RESPONSE_HEADER_LIMIT / 1024);
-    } else if (code == CURLE_FILESIZE_EXCEEDED || (stopped_by_us && exchange->outcome == EXCHANGE_PROTOCOL)) {
-        snprintf(exchange->detail, CURL_ERROR_SIZE, "a body of more than %u KiB", RESPONSE_BODY_LIMIT / 1024);
-    } else if (exchange->detail[0] == '\0' && code != CURLE_OK) {
-        snprintf(exchange->detail, CURL_ERROR_SIZE, "%s", curl_easy_strerror((CURLcode)code));
-    }
+    if (exchange->outcome != EXCHANGE_ANSWERED) describe(exchange, (CURLcode)code, cut, stopped_by_us);
     part(exchange);
 }
 
@@ -275,6 +186,6 @@ void exchange_abandon(struct exchange *exchange, enum exchange_outcome outcome)
 bool exchange_is_multiplexed(const struct exchange *exchange)
 {
     long version = 0;
-    return curl_easy_getinfo(exchange->easy, CURLINFO_HTTP_VERSION, &version) == CURLE_OK &&
+    return curl_easy_getinfo(exchange->handle->easy, CURLINFO_HTTP_VERSION, &version) == CURLE_OK &&
            version >= CURL_HTTP_VERSION_2_0;
 }

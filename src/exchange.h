@@ -9,6 +9,8 @@
 #include "list.h"
 #include "response.h"
 
+struct handle;
+
 enum exchange_outcome {
     EXCHANGE_ANSWERED,  /* a whole response is there */
     EXCHANGE_TIMEOUT,   /* the deadline passed */
@@ -20,12 +22,12 @@ enum exchange_outcome {
 };
 
 struct exchange {
-    /* The request: set before it is handed over, all strings owned by the exchange. */
-    char *url;                     /* as request_build made it */
+    /* The request: set before it is handed over. The strings are whose the exchange is, and stay as long as it does. */
+    const char *url;               /* as request_build made it */
     size_t origin_length;          /* how much of `url` is scheme, host and port */
-    char *auth_header;             /* "name: value", holds the key */
-    char *ca_file, *ca_path;       /* NULL: as trust_find says */
-    char *proxy;                   /* NULL: as the environment says */
+    const char *auth_header;       /* "name: value", holds the key */
+    const char *ca_file, *ca_path; /* NULL: as trust_find says */
+    const char *proxy;             /* NULL: as the environment says */
     const char *request_id_header; /* a response header to note, or NULL; not owned */
     int64_t not_before;            /* clock_now() from which on it may start: the delay of a retry */
     int64_t deadline;              /* clock_now() at which it ends, wherever it stands */
@@ -44,18 +46,14 @@ struct exchange {
     struct schedule_host *host;
     size_t heap_place; /* 1 and up in the schedule's heap, 0 when it is not there */
     bool delayed;
-    void *easy;    /* the curl handle while in flight */
-    void *headers; /* its list of request headers */
+    struct handle *handle; /* while in flight */
 };
 
 /* Ready to be filled in: all zero, in no list. */
 void exchange_init(struct exchange *exchange);
 
-/* Forgets an earlier answer, so that the same request can be sent again. */
+/* Forgets and frees an earlier answer, so that the same request can be sent again, or its memory be given back. */
 void exchange_reset(struct exchange *exchange);
-
-/* Frees what the exchange owns (not itself); the key is overwritten first. */
-void exchange_free(struct exchange *exchange);
 
 /* What every exchange of a transport shares. */
 struct exchange_shared {
@@ -63,11 +61,12 @@ struct exchange_shared {
     const char *ca_file, *ca_path; /* from trust_find */
 };
 
-/* Makes an easy handle with everything on it that is the same for all exchanges; NULL when memory is out. */
-void *exchange_make_handle(const struct exchange_shared *shared);
+/* Makes a handle for exchanges; NULL when memory is out. */
+struct handle *exchange_open_handle(const struct exchange_shared *shared);
 
 /* Puts this exchange on the handle, ready for curl_multi_add_handle; false when memory is out. */
-bool exchange_prepare(struct exchange *exchange, void *easy, const struct exchange_shared *shared, int64_t now);
+bool exchange_prepare(struct exchange *exchange, struct handle *handle, const struct exchange_shared *shared,
+                      int64_t now);
 
 /* Reads the outcome off the handle after libcurl has ended with `code`, and parts the two. */
 void exchange_finish(struct exchange *exchange, int code, int64_t now);

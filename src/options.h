@@ -20,10 +20,16 @@ struct options {
     const char *own[PROVIDER_OPTIONS]; /* the provider's own, in its order, as they go into the URL; NULL: not sent */
 };
 
-/* Reads the options of a check of this provider from the table at `index`, or the defaults where there is no table.
+/* Reads the options of a check of this provider from the table at `index`, or the defaults where there is no table. May
+ * leave texts on the stack that a metatable has given.
  * An unknown option, or one of a wrong type or an impossible value, is an error like luaL_argerror's for argument
  * `argument`. */
 void options_read(lua_State *L, int index, int argument, const struct provider *provider, struct options *options);
+
+/* The same for an account of check_all: a table that also has the field `provider`. What it does not say the table at
+ * `defaults` does, if there is one; that one may hold options of other providers too, which are not for this account. */
+void options_read_account(lua_State *L, int account, int defaults, int argument, const struct provider *provider,
+                          struct options *options);
 
 /* The provider whose name is argument `argument`, or an error that names the nearest one. */
 const struct provider *options_provider(lua_State *L, int argument);

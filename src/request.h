@@ -37,7 +37,7 @@ struct request_address {
 enum request_problem request_build(const struct request_address *address, char **url, size_t *origin_length);
 
 /* What every request says besides its key, whoever sends it. */
-#define REQUEST_ACCEPT "Accept: application/json"
+#define REQUEST_ACCEPT     "Accept: application/json"
 #define REQUEST_USER_AGENT "voicecredits/" VOICECREDITS_VERSION
 
 #endif

@@ -1,9 +1,60 @@
 #include "response.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "resources.h"
 #include "text.h"
+
+/* ---- the body ---- */
+
+enum { FIRST_SIZE = 1024 };
+
+/* In one block with the room for its first body. */
+struct roomy_response {
+    struct response response;
+    char room[FIRST_SIZE];
+};
+
+struct response *response_new(void)
+{
+    struct roomy_response *made = malloc(sizeof *made);
+    if (made == NULL) return NULL;
+    made->response = (struct response){.body = made->room, .body_size = FIRST_SIZE};
+    return &made->response;
+}
+
+static bool has_outgrown_its_room(const struct response *response)
+{
+    return response->body != ((const struct roomy_response *)response)->room;
+}
+
+void response_free(struct response *response)
+{
+    if (response != NULL && has_outgrown_its_room(response)) free(response->body);
+    free(response);
+}
+
+enum response_growth response_append(struct response *response, const char *data, size_t length)
+{
+    if (length > RESPONSE_BODY_LIMIT - response->body_length) return RESPONSE_TOO_LARGE;
+    size_t needed = response->body_length + length, size = response->body_size;
+    if (needed > size) {
+        bool grown = has_outgrown_its_room(response);
+        while (size < needed) size *= 2;
+        char *body = grown ? realloc(response->body, size) : malloc(size);
+        if (body == NULL) return RESPONSE_NO_MEMORY;
+        if (!grown) memcpy(body, response->body, response->body_length);
+        response->body = body;
+        response->body_size = size;
+    }
+    memcpy(response->body + response->body_length, data, length);
+    response->body_length = needed;
+    return RESPONSE_GROWN;
+}
+
+/* ---- the headers ---- */
 
 static void note(char *field, size_t size, const char *value, size_t length)
 {

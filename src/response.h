@@ -22,11 +22,21 @@ struct response_headers {
 struct response {
     long status; /* 0 while no status line has come */
     struct response_headers headers;
-    char *body; /* not ended by a NUL */
-    size_t body_length, body_size;
-    size_t header_bytes; /* how many came in all */
-    bool header_ended;   /* the empty line has come */
+    char *body;                    /* not ended by a NUL */
+    size_t body_length, body_size; /* the second: how much there is room for */
+    size_t header_bytes;           /* how many came in all */
+    bool header_ended;             /* the empty line has come */
 };
+
+/* An empty response with room for a body as long as the documented ones; NULL when memory is out. */
+struct response *response_new(void);
+
+/* Frees what response_new made; NULL is nothing. */
+void response_free(struct response *response);
+
+/* Puts a piece of the body behind what is there. */
+enum response_growth { RESPONSE_GROWN, RESPONSE_TOO_LARGE, RESPONSE_NO_MEMORY };
+enum response_growth response_append(struct response *response, const char *data, size_t length);
 
 /* Notes one header, in any letter case. `request_id_header` may be NULL. Of a header that comes again the first counts,
  * but for Content-Encoding, where any coding but "identity" does. */

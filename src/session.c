@@ -213,13 +213,11 @@ static int submit_failed(lua_State *L, const struct provider *provider, const ch
     return false;
 }
 
-bool session_submit(lua_State *L, int index, const struct provider *provider, int options_index, int argument)
+bool session_submit(lua_State *L, int index, const struct provider *provider, const struct options *options)
 {
     struct session *session = to_session(L, index);
-    struct options options;
     struct failure failure;
-    options_read(L, options_index, argument, provider, &options);
-    if (is_foreign(session)) return submit_failed(L, provider, options.account, FAILURE_CONFIGURATION, forked);
+    if (is_foreign(session)) return submit_failed(L, provider, options->account, FAILURE_CONFIGURATION, forked);
     lua_Integer id = ++session->last_id;
     lua_pushboolean(L, true); /* the entry first: once the check is there nothing may raise, and no finalizer run */
     set_entry(L, index, id);
@@ -227,7 +225,7 @@ bool session_submit(lua_State *L, int index, const struct provider *provider, in
         forget_entry(L, index, id);
         luaL_argerror(L, index, "the session is closed");
     }
-    struct check *check = check_new(provider, &options, &session->urls, &failure);
+    struct check *check = check_new(provider, options, &session->urls, &failure);
     if (check == NULL) {
         forget_entry(L, index, id);
         failure_push(L, &failure);
@@ -247,8 +245,10 @@ static int submit(lua_State *L)
 {
     to_session(L, 1);
     const struct provider *provider = options_provider(L, 2);
+    struct options options;
     lua_settop(L, 3);
-    if (session_submit(L, 1, provider, 3, 3)) return 1;
+    options_read(L, 3, 3, provider, &options);
+    if (session_submit(L, 1, provider, &options)) return 1;
     lua_pushnil(L);
     lua_insert(L, -2);
     return 2;

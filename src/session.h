@@ -5,6 +5,7 @@
 #include <lua.h>
 #include <stdbool.h>
 
+#include "options.h"
 #include "provider.h"
 
 /* Makes the metatable of sessions; once per Lua state, before session_push. */
@@ -14,9 +15,8 @@ void session_open(lua_State *L);
  * false with a failure on the stack, when the system gives no thread or descriptor. */
 bool session_push(lua_State *L, int argument);
 
-/* Submits a check with the options at index `options` (those of argument `argument`) on the session at `index`. Returns
- * true with the id on the stack, or false with a failure. */
-bool session_submit(lua_State *L, int index, const struct provider *provider, int options, int argument);
+/* Submits a check on the session at `index`. Returns true with the id on the stack, or false with a failure. */
+bool session_submit(lua_State *L, int index, const struct provider *provider, const struct options *options);
 
 /* Waits for the answer of the check whose id is on the top of the stack, up to `seconds` (negative: for ever), and puts
  * balance and failure, one of them nil, in its place; both nil: it is still running. */

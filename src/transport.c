@@ -14,13 +14,14 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "handle.h"
 #include "resources.h"
 #include "schedule.h"
 #include "trust.h"
 
 enum {
     STACK_SIZE = 512 * 1024, /* some C libraries' default is too small for a TLS handshake */
-    IDLE_HANDLES = 256       /* at most so many curl handles are kept for the next exchanges */
+    IDLE_HANDLES = 256       /* at most so many handles are kept for the next exchanges */
 };
 
 struct transport {
@@ -44,8 +45,8 @@ struct transport {
     struct schedule schedule;
     struct list in_flight;
     struct list finished; /* done, and not yet put on the queue */
-    CURL **idle;          /* handles that are not in flight */
-    size_t idle_count, idle_size;
+    struct list idle;     /* handles that are not in flight */
+    size_t idle_count;
 };
 
 /* ---- the process: libcurl's start, the end, and forks ---- */
@@ -136,12 +137,23 @@ static struct exchange_shared shared_of(const struct transport *transport)
     return (struct exchange_shared){transport->share, transport->trust.file, transport->trust.path};
 }
 
-static void put_handle_back(struct transport *transport, CURL *easy)
+/* The one that has been idle for longest: with several hosts taking turns it is the one that last spoke to the host
+ * whose turn it is, so that the least has to be set anew. */
+static struct handle *take_handle(struct transport *transport, const struct exchange_shared *shared)
 {
-    if (transport->idle_count < transport->idle_size) {
-        transport->idle[transport->idle_count++] = easy;
+    struct list *link = list_take(&transport->idle);
+    if (link == NULL) return exchange_open_handle(shared);
+    transport->idle_count--;
+    return list_member(link, struct handle, link);
+}
+
+static void put_handle_back(struct transport *transport, struct handle *handle)
+{
+    if (transport->idle_count < IDLE_HANDLES) {
+        transport->idle_count++;
+        list_append(&transport->idle, &handle->link);
     } else {
-        curl_easy_cleanup(easy);
+        handle_close(handle);
     }
 }
 
@@ -154,37 +166,37 @@ static void abandon(struct transport *transport, struct exchange *exchange, enum
 static void start(struct transport *transport, struct exchange *exchange, int64_t now)
 {
     struct exchange_shared shared = shared_of(transport);
-    CURL *easy = transport->idle_count > 0 ? transport->idle[--transport->idle_count] : exchange_make_handle(&shared);
-    bool ready = easy != NULL && exchange_prepare(exchange, easy, &shared, now);
-    if (ready && curl_multi_add_handle(transport->multi, easy) == CURLM_OK) {
+    struct handle *handle = take_handle(transport, &shared);
+    bool ready = handle != NULL && exchange_prepare(exchange, handle, &shared, now);
+    if (ready && curl_multi_add_handle(transport->multi, handle->easy) == CURLM_OK) {
         list_append(&transport->in_flight, &exchange->link);
         return;
     }
-    if (easy != NULL) put_handle_back(transport, easy);
     schedule_landed(&transport->schedule, exchange, false);
     abandon(transport, exchange, EXCHANGE_RESOURCES);
+    if (handle != NULL) put_handle_back(transport, handle);
 }
 
 /* Takes an exchange's handle out of the multi handle; the handle is free again once the two have been parted. */
-static CURL *land(struct transport *transport, struct exchange *exchange)
+static struct handle *land(struct transport *transport, struct exchange *exchange)
 {
-    CURL *easy = exchange->easy;
+    struct handle *handle = exchange->handle;
     list_remove(&exchange->link);
     schedule_landed(&transport->schedule, exchange, exchange_is_multiplexed(exchange));
-    curl_multi_remove_handle(transport->multi, easy);
-    return easy;
+    curl_multi_remove_handle(transport->multi, handle->easy);
+    return handle;
 }
 
 static void cancel(struct transport *transport, struct exchange *exchange, enum exchange_outcome outcome)
 {
-    if (exchange->easy == NULL) {
+    if (exchange->handle == NULL) {
         schedule_remove(&transport->schedule, exchange);
         abandon(transport, exchange, outcome);
         return;
     }
-    CURL *easy = land(transport, exchange);
+    struct handle *handle = land(transport, exchange);
     abandon(transport, exchange, outcome);
-    put_handle_back(transport, easy);
+    put_handle_back(transport, handle);
 }
 
 /* Takes in what the owner has asked for since the last time; false when it is time to end. */
@@ -229,10 +241,10 @@ static void collect(struct transport *transport)
         struct exchange *exchange = NULL;
         CURLcode code = message->data.result; /* the message is gone with the handle */
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &exchange);
-        CURL *easy = land(transport, exchange);
+        struct handle *handle = land(transport, exchange);
         exchange_finish(exchange, (int)code, clock_now());
         list_append(&transport->finished, &exchange->link);
-        put_handle_back(transport, easy);
+        put_handle_back(transport, handle);
     }
 }
 
@@ -317,9 +329,7 @@ static bool open_curl(struct transport *transport, const struct transport_limits
     if (trust_find(&transport->trust) != 0) return false;
     transport->multi = curl_multi_init();
     transport->share = curl_share_init();
-    transport->idle_size = limits->max_in_flight < IDLE_HANDLES ? limits->max_in_flight : IDLE_HANDLES;
-    transport->idle = calloc(transport->idle_size, sizeof(CURL *));
-    if (transport->multi == NULL || transport->share == NULL || transport->idle == NULL) return false;
+    if (transport->multi == NULL || transport->share == NULL) return false;
     curl_share_setopt(transport->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     curl_multi_setopt(transport->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)limits->max_per_host);
     curl_multi_setopt(transport->multi, CURLMOPT_MAXCONNECTS, (long)limits->max_in_flight);
@@ -362,6 +372,7 @@ struct transport *transport_open(const struct transport_limits *limits)
     list_init(&transport->done);
     list_init(&transport->in_flight);
     list_init(&transport->finished);
+    list_init(&transport->idle);
     pthread_mutex_init(&transport->lock, NULL);
     if (!open_pipe(transport) || !open_curl(transport, limits) || !start_thread(transport)) {
         int problem = errno;
@@ -402,15 +413,14 @@ void transport_stop(struct transport *transport)
     pthread_mutex_unlock(&live_lock);
     stop_thread(transport);
     if (ending) return; /* OpenSSL is gone or going: what libcurl holds of it goes with the process */
-    while (transport->idle_count > 0) curl_easy_cleanup(transport->idle[--transport->idle_count]);
+    for (struct list *link; (link = list_take(&transport->idle)) != NULL;)
+        handle_close(list_member(link, struct handle, link));
     if (transport->multi != NULL) curl_multi_cleanup(transport->multi);
     if (transport->share != NULL) curl_share_cleanup(transport->share);
     transport->multi = NULL;
     transport->share = NULL;
     schedule_close(&transport->schedule);
     trust_free(&transport->trust);
-    free(transport->idle);
-    transport->idle = NULL;
 }
 
 void transport_free(struct transport *transport)

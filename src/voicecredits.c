@@ -83,10 +83,12 @@ static int session_of(lua_State *L)
 /* Submits, waits, and gives the answer: the blocking check of the account in argument `argument`. */
 static int check_account(lua_State *L, const struct provider *provider, int argument)
 {
+    struct options options;
     lua_settop(L, argument);
     if (push_session_of(L, argument, argument)) {
         int session = lua_gettop(L);
-        if (session_submit(L, session, provider, argument, argument)) {
+        options_read(L, argument, argument, provider, &options);
+        if (session_submit(L, session, provider, &options)) {
             session_take(L, session, -1);
             return 2;
         }
@@ -106,6 +108,22 @@ static int check_one(lua_State *L)
 static int check_any(lua_State *L)
 {
     return check_account(L, options_provider(L, 1), 2);
+}
+
+/* core.submit_account(session, account, defaults) -> id | nil, failure: submits one account of check_all, a table with
+ * the field `provider`; `defaults` may be nil. */
+static int submit_account(lua_State *L)
+{
+    struct options options;
+    lua_settop(L, 3);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_getfield(L, 2, "provider");
+    const struct provider *provider = options_provider(L, 4);
+    options_read_account(L, 2, 3, 2, provider, &options);
+    if (session_submit(L, 1, provider, &options)) return 1;
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
 }
 
 /* ---- for programs with an HTTP client of their own ---- */
@@ -320,17 +338,10 @@ static int printable(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"check", check_any},
-    {"request", request},
-    {"parse", parse},
-    {"session", new_session},
-    {"session_of", session_of},
-    {"providers", list_providers},
-    {"own_options", own_options},
-    {"insufficient", insufficient},
-    {"nearest", nearest},
-    {"printable", printable},
-    {NULL, NULL},
+    {"check", check_any},          {"request", request},         {"parse", parse},
+    {"session", new_session},      {"session_of", session_of},   {"submit_account", submit_account},
+    {"providers", list_providers}, {"own_options", own_options}, {"insufficient", insufficient},
+    {"nearest", nearest},          {"printable", printable},     {NULL, NULL},
 };
 
 __attribute__((visibility("default"))) int luaopen_voicecredits_core(lua_State *L);

@@ -122,13 +122,14 @@ end
 
 -- Submits every account; rows[i] has its failure already where there was nothing to submit. Where one of them is wrong
 -- none is left behind: `ids` of those before it are for the caller to cancel.
-local function submit_all(session, list, resolve, rows, ids)
+local function submit_all(session, list, defaults, rows, ids)
+  local submit_account = core.submit_account
   for i = 1, #list do
     local account = list[i]
     if type(account) ~= "table" or type(account.provider) ~= "string" then
       return i, "bad argument #2 to '' (must be a table with a string 'provider')"
     end
-    local ok, id, failure = pcall(session.submit, session, resolve(account))
+    local ok, id, failure = pcall(submit_account, session, account, defaults)
     if not ok then return i, id end
     ids[i] = id or false
     rows[i] = { provider = account.provider, account = account.account or "default", failure = failure }
@@ -147,10 +148,9 @@ function voicecredits.check_all(list, options)
   check_wait(wait, 2, "check_all")
   local session, problem = session_of(options, "check_all")
   if not session then return nil, problem end
-  local accounts = require "voicecredits.accounts"
-  list = list or accounts.from_environment(core)
+  list = list or require "voicecredits.accounts".from_environment(core)
   local rows, ids = {}, {}
-  local wrong, reason = submit_all(session, list, accounts.resolver(core, options), rows, ids)
+  local wrong, reason = submit_all(session, list, options, rows, ids)
   if wrong then
     for i = 1, wrong - 1 do
       if ids[i] then session:abandon(ids[i]) end
