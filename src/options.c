@@ -10,7 +10,7 @@
 #include "text.h"
 
 /* What every check may be told. `session` and `wait` say who asks and how to wait: they belong to the caller. */
-enum common { API_KEY, ACCOUNT, BASE_URL, TIMEOUT, CONNECT_TIMEOUT, RETRIES, PROXY, CA_FILE, CA_PATH, SESSION, WAIT };
+enum common { API_KEY, ACCOUNT, BASE_URL, SESSION, TIMEOUT, CONNECT_TIMEOUT, RETRIES, PROXY, CA_FILE, CA_PATH, WAIT };
 
 static const char *const common_names[] = {
     [API_KEY] = "api_key",
@@ -183,6 +183,7 @@ static int unknown_name(lua_State *L, int argument, const struct provider *provi
 static void read_option(lua_State *L, int argument, enum holder holder, const struct provider *provider,
                         const char *name, struct options *options)
 {
+    if (holder == OF_ACCOUNT && strcmp(name, "provider") == 0) return;
     for (int i = 0; i < COMMON_COUNT; i++) {
         if (strcmp(common_names[i], name) == 0) {
             read_common(L, argument, (enum common)i, options);
@@ -192,8 +193,7 @@ static void read_option(lua_State *L, int argument, enum holder holder, const st
     int place = own_place(provider, name);
     if (place >= 0) {
         options->own[place] = read_own(L, argument, &provider->options[place]);
-    } else if (!(holder == OF_ACCOUNT && strcmp(name, "provider") == 0) &&
-               !(holder == OF_DEFAULTS && is_of_some_provider(name))) {
+    } else if (holder != OF_DEFAULTS || !is_of_some_provider(name)) {
         unknown_name(L, argument, provider, name);
     }
 }

@@ -21,11 +21,27 @@ bool reading_failed(const struct reading *reading)
     return reading->failure->kind != FAILURE_NONE;
 }
 
+/* "credits.plans[1].name" into `out`. */
+static void print_path(const struct reading *reading, const char *name, char *out, size_t size)
+{
+    size_t used = 0;
+    out[0] = '\0';
+    for (int i = 0; i < reading->depth && used < size; i++) {
+        const struct reading_step *step = &reading->steps[i];
+        const char *separator = i + 1 < reading->depth || name[0] != '\0' ? "." : "";
+        char item[16] = "";
+        if (step->index > 0) snprintf(item, sizeof item, "[%d]", step->index);
+        used += (size_t)snprintf(out + used, size - used, "%s%s%s", step->name, item, separator);
+    }
+    if (used < size) snprintf(out + used, size - used, "%s", name);
+}
+
 void reading_expected(struct reading *reading, const char *name, const char *expected, const char *found)
 {
+    char path[128];
     if (reading_failed(reading)) return;
-    failure_set(reading->failure, FAILURE_PROTOCOL, "%s%s: expected %s, found %s", reading->path, name, expected,
-                found);
+    print_path(reading, name, path, sizeof path);
+    failure_set(reading->failure, FAILURE_PROTOCOL, "%s: expected %s, found %s", path, expected, found);
 }
 
 /* ---- the value on the top of the stack ---- */
@@ -139,20 +155,14 @@ void reading_fields(struct reading *reading, const struct field *fields)
     for (; fields->name != NULL; fields++) read_field(reading, fields);
 }
 
-/* Adds "name." or, for an item of an array, "name[index].". */
-static void extend_path(struct reading *reading, const char *name, int index)
+/* Makes the object on the top of the stack the one that is read; false where it lies too deep. */
+static bool go_in(struct reading *reading, const char *name, int index)
 {
-    size_t used = strlen(reading->path);
-    char item[16] = "";
-    if (index > 0) snprintf(item, sizeof item, "[%d]", index);
-    snprintf(reading->path + used, sizeof reading->path - used, "%s%s.", name, item);
-}
-
-/* Makes the object on the top of the stack the one that is read. */
-static void go_in(struct reading *reading)
-{
+    if (reading->depth == READING_DEPTH) return false;
+    reading->steps[reading->depth] = (struct reading_step){name, index};
     reading->outer[reading->depth++] = reading->from;
     reading->from = lua_gettop(reading->L);
+    return true;
 }
 
 bool reading_enter(struct reading *reading, const char *name, enum need need)
@@ -161,13 +171,9 @@ bool reading_enter(struct reading *reading, const char *name, enum need need)
     if (there && (!lua_istable(reading->L, -1) || is_array(reading->L, -1))) {
         there = wrong(reading, name, need, "an object", describe(reading));
     }
-    if (!there || reading->depth == READING_DEPTH) {
-        lua_pop(reading->L, 1);
-        return false;
-    }
-    extend_path(reading, name, 0);
-    go_in(reading);
-    return true;
+    if (there && go_in(reading, name, 0)) return true;
+    lua_pop(reading->L, 1);
+    return false;
 }
 
 bool reading_enter_item(struct reading *reading, const char *name, int index)
@@ -182,36 +188,29 @@ bool reading_enter_item(struct reading *reading, const char *name, int index)
         lua_rawgeti(L, -1, index);
         lua_remove(L, -2);
     }
-    if (!lua_istable(L, -1) || reading->depth == READING_DEPTH) {
-        lua_pop(L, 1);
-        return false;
-    }
-    extend_path(reading, name != NULL ? name : "", index);
-    go_in(reading);
-    return true;
-}
-
-/* Cuts the last part, "credits." or "plans[1].", off the path. */
-static void shorten_path(struct reading *reading)
-{
-    size_t length = strlen(reading->path);
-    if (length > 0) length--;
-    while (length > 0 && reading->path[length - 1] != '.') length--;
-    reading->path[length] = '\0';
+    if (lua_istable(L, -1) && go_in(reading, name != NULL ? name : "", index)) return true;
+    lua_pop(L, 1);
+    return false;
 }
 
 void reading_leave(struct reading *reading)
 {
     lua_settop(reading->L, reading->from - 1);
     reading->from = reading->outer[--reading->depth];
-    shorten_path(reading);
+}
+
+static int count_fields(const struct field *fields)
+{
+    int count = 0;
+    while (fields[count].name != NULL) count++;
+    return count;
 }
 
 void reading_object(struct reading *reading, const char *name, const char *as, const struct field *fields)
 {
     int into = reading->into;
     if (!reading_enter(reading, name, OPTIONAL)) return;
-    lua_newtable(reading->L);
+    lua_createtable(reading->L, 0, count_fields(fields));
     reading->into = lua_gettop(reading->L);
     reading_fields(reading, fields);
     lua_pushvalue(reading->L, reading->into);
@@ -245,18 +244,15 @@ static bool read_item(struct reading *reading, const char *name, int array, int 
 {
     lua_State *L = reading->L;
     int into = reading->into;
-    lua_newtable(L);
+    lua_createtable(L, 0, count_fields(fields));
     reading->into = lua_gettop(L);
     lua_rawgeti(L, array, index);
-    extend_path(reading, name, index);
-    bool is_object = lua_istable(L, -1) && !is_array(L, -1);
-    go_in(reading);
-    if (is_object) {
+    if (!go_in(reading, name, index)) return false;
+    if (!lua_istable(L, -1) || is_array(L, -1)) {
+        reading_expected(reading, "", "an object", describe(reading));
+    } else {
         if (keep_unknown) keep_others(reading, fields);
         reading_fields(reading, fields);
-    } else {
-        reading->path[strlen(reading->path) - 1] = '\0';
-        reading_expected(reading, "", "an object", describe(reading));
     }
     reading_leave(reading);
     reading->into = into;
@@ -276,8 +272,8 @@ void reading_list(struct reading *reading, const char *name, const char *as, con
         if (!lua_istable(L, array) || is_object) {
             reading_expected(reading, name, "an array", describe(reading));
         } else {
-            lua_newtable(L);
             int length = (int)compat_rawlen(L, array);
+            lua_createtable(L, length, 0);
             for (int i = 1; i <= length; i++) {
                 if (!read_item(reading, name, array, i, fields, keep_unknown)) break;
                 lua_rawseti(L, array + 1, i);

@@ -32,7 +32,13 @@ struct field {
     const char *as;
 };
 
-enum { READING_DEPTH = 4, READING_PATH_SIZE = 96 };
+enum { READING_DEPTH = 4 };
+
+/* A step into a field, or into an item of its array (from 1; 0: the field itself). */
+struct reading_step {
+    const char *name;
+    int index;
+};
 
 struct reading {
     lua_State *L;
@@ -41,8 +47,8 @@ struct reading {
     int from;                 /* stack index of the object that is read (of a refusal: the array it may be) */
     int into;                 /* stack index of the table that is filled */
     int outer[READING_DEPTH]; /* `from` of the objects around this one */
+    struct reading_step steps[READING_DEPTH]; /* how `from` was reached: credits, plans[1] */
     int depth;
-    char path[READING_PATH_SIZE]; /* "credits.plans[1]." */
 };
 
 /* True once something was wrong. */

@@ -133,14 +133,14 @@ bool text_decimal(const char *text, size_t length, double *number)
 
 void text_shortest(char out[TEXT_NUMBER_SIZE], double number)
 {
-    locale_t before = enter_c_locale();
     if (number == floor(number) && fabs(number) < 9007199254740992.0) {
-        snprintf(out, TEXT_NUMBER_SIZE, "%.0f", number == 0 ? 0.0 : number);
-    } else {
-        for (int digits = 15; digits <= 17; digits++) {
-            snprintf(out, TEXT_NUMBER_SIZE, "%.*g", digits, number);
-            if (strtod(out, NULL) == number) break;
-        }
+        snprintf(out, TEXT_NUMBER_SIZE, "%lld", (long long)number);
+        return;
+    }
+    locale_t before = enter_c_locale();
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(out, TEXT_NUMBER_SIZE, "%.*g", digits, number);
+        if (strtod(out, NULL) == number) break;
     }
     leave_c_locale(before);
 }
