@@ -47,9 +47,10 @@ struct handle *handle_open(CURLSH *share, handle_callback *on_header, handle_cal
     struct handle *handle = calloc(1, sizeof *handle);
     if (handle == NULL) return NULL;
     CURL *easy = handle->easy = curl_easy_init();
+    handle->parsed_url = curl_url();
     list_init(&handle->link);
     handle->accept = (struct curl_slist){accept, &handle->auth};
-    bool ready = easy != NULL && set_limits(easy, max_body) && set_protocols(easy) &&
+    bool ready = easy != NULL && handle->parsed_url != NULL && set_limits(easy, max_body) && set_protocols(easy) &&
                  curl_easy_setopt(easy, CURLOPT_SHARE, share) == CURLE_OK &&
                  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&
                  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&
@@ -72,6 +73,11 @@ static bool is_set(const struct handle_text *set, const char *text)
     return set->text == NULL || text == NULL ? set->text == text : strcmp(set->text, text) == 0;
 }
 
+bool handle_was_at(const struct handle *handle, const char *url)
+{
+    return is_set(&handle->url, url);
+}
+
 static bool set_text(CURL *easy, CURLoption option, struct handle_text *set, const char *text)
 {
     if (is_set(set, text)) return true;
@@ -82,13 +88,23 @@ static bool set_text(CURL *easy, CURLoption option, struct handle_text *set, con
     return set->known;
 }
 
+/* The text too: libcurl keeps it beside the parsed one, and may say it in its messages. */
+static bool set_url(struct handle *handle, const char *url)
+{
+    if (is_set(&handle->url, url)) return true;
+    bool set = set_text(handle->easy, CURLOPT_URL, &handle->url, url) &&
+               curl_url_set(handle->parsed_url, CURLUPART_URL, url, 0) == CURLUE_OK &&
+               curl_easy_setopt(handle->easy, CURLOPT_CURLU, handle->parsed_url) == CURLE_OK;
+    if (!set) forget_text(&handle->url);
+    return set;
+}
+
 bool handle_prepare(struct handle *handle, const struct handle_way *way, void *user)
 {
     CURL *easy = handle->easy;
     handle->auth.data = (char *)way->auth_header; /* libcurl only reads it */
     handle->detail[0] = '\0';
-    return set_text(easy, CURLOPT_URL, &handle->url, way->url) &&
-           set_text(easy, CURLOPT_PROXY, &handle->proxy, way->proxy) &&
+    return set_url(handle, way->url) && set_text(easy, CURLOPT_PROXY, &handle->proxy, way->proxy) &&
            set_text(easy, CURLOPT_CAINFO, &handle->ca_file, way->ca_file) &&
            set_text(easy, CURLOPT_CAPATH, &handle->ca_path, way->ca_path) &&
            curl_easy_setopt(easy, CURLOPT_PIPEWAIT, way->wait_for_connection ? 1L : 0L) == CURLE_OK &&
@@ -107,6 +123,7 @@ void handle_part(struct handle *handle)
 void handle_close(struct handle *handle)
 {
     curl_easy_cleanup(handle->easy);
+    curl_url_cleanup(handle->parsed_url);
     forget_text(&handle->url);
     forget_text(&handle->proxy);
     forget_text(&handle->ca_file);

@@ -16,7 +16,8 @@ struct handle_text {
 
 struct handle {
     CURL *easy;
-    struct list link; /* among those that are not in flight */
+    CURLU *parsed_url; /* what is in `url`: parsed once, and not for each exchange anew */
+    struct list link;  /* among those that are not in flight */
     struct curl_slist accept, auth;
     char detail[CURL_ERROR_SIZE]; /* libcurl's words on what went wrong */
     struct handle_text url, proxy, ca_file, ca_path;
@@ -38,6 +39,9 @@ struct handle_way {
 
 /* Makes a handle; NULL when memory is out. `max_body` in bytes. */
 struct handle *handle_open(CURLSH *share, handle_callback *on_header, handle_callback *on_body, long max_body);
+
+/* True when the last request went to this URL. */
+bool handle_was_at(const struct handle *handle, const char *url);
 
 /* Puts a request on the handle, with `user` for the callbacks and for CURLINFO_PRIVATE; false when memory is out. */
 bool handle_prepare(struct handle *handle, const struct handle_way *way, void *user);

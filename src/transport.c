@@ -21,7 +21,8 @@
 
 enum {
     STACK_SIZE = 512 * 1024, /* some C libraries' default is too small for a TLS handshake */
-    IDLE_HANDLES = 256       /* at most so many handles are kept for the next exchanges */
+    IDLE_HANDLES = 256,      /* at most so many handles are kept for the next exchanges */
+    IDLE_SEARCHED = 16       /* and so many of them looked at for one that was at the same URL */
 };
 
 struct transport {
@@ -137,14 +138,21 @@ static struct exchange_shared shared_of(const struct transport *transport)
     return (struct exchange_shared){transport->share, transport->trust.file, transport->trust.path};
 }
 
-/* The one that has been idle for longest: with several hosts taking turns it is the one that last spoke to the host
- * whose turn it is, so that the least has to be set anew. */
-static struct handle *take_handle(struct transport *transport, const struct exchange_shared *shared)
+/* One that was at this URL if it is found soon, so that the least has to be set anew; else the one that has been idle for
+ * longest, or a new one. */
+static struct handle *take_handle(struct transport *transport, const char *url)
 {
-    struct list *link = list_take(&transport->idle);
-    if (link == NULL) return exchange_open_handle(shared);
+    struct exchange_shared shared = shared_of(transport);
+    if (list_empty(&transport->idle)) return exchange_open_handle(&shared);
+    struct list *found = transport->idle.next, *link = found;
+    for (int i = 0; i < IDLE_SEARCHED && link != &transport->idle; i++, link = link->next) {
+        if (!handle_was_at(list_member(link, struct handle, link), url)) continue;
+        found = link;
+        break;
+    }
+    list_remove(found);
     transport->idle_count--;
-    return list_member(link, struct handle, link);
+    return list_member(found, struct handle, link);
 }
 
 static void put_handle_back(struct transport *transport, struct handle *handle)
@@ -166,7 +174,7 @@ static void abandon(struct transport *transport, struct exchange *exchange, enum
 static void start(struct transport *transport, struct exchange *exchange, int64_t now)
 {
     struct exchange_shared shared = shared_of(transport);
-    struct handle *handle = take_handle(transport, &shared);
+    struct handle *handle = take_handle(transport, exchange->url);
     bool ready = handle != NULL && exchange_prepare(exchange, handle, &shared, now);
     if (ready && curl_multi_add_handle(transport->multi, handle->easy) == CURLM_OK) {
         list_append(&transport->in_flight, &exchange->link);
