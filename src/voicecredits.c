@@ -136,29 +136,44 @@ static void set_header(lua_State *L, const char *line)
     lua_rawset(L, -3);
 }
 
-/* core.request(provider [, options]) -> { method, url, headers } | nil, failure. The headers hold the key. */
-static int request(lua_State *L)
+struct asked {
+    const struct provider *provider;
+    struct check *check;
+};
+
+/* Pushes the request of the check that argument 1 points at. */
+static int push_request(lua_State *L)
 {
-    const struct provider *provider = options_provider(L, 1);
-    struct options options;
-    struct failure failure;
-    lua_settop(L, 2);
-    options_read(L, 2, 2, provider, &options);
-    lua_createtable(L, 0, 3); /* all that may raise comes before the check or after its end */
+    const struct asked *asked = lua_touserdata(L, 1);
+    lua_createtable(L, 0, 3);
     lua_newtable(L);
-    struct check *check = check_new(provider, &options, NULL, &failure);
-    if (check == NULL) return fail(L, &failure);
-    lua_pushstring(L, check->exchange.url);
-    lua_pushfstring(L, "%s%s", provider->auth_scheme, check->secret);
-    check_free(check);
-    lua_setfield(L, -3, provider->auth_header);
-    lua_setfield(L, -3, "url");
+    lua_pushfstring(L, "%s%s", asked->provider->auth_scheme, asked->check->secret);
+    lua_setfield(L, -2, asked->provider->auth_header);
     set_header(L, REQUEST_ACCEPT);
     set_header(L, "User-Agent: " REQUEST_USER_AGENT);
     lua_setfield(L, -2, "headers");
+    lua_pushstring(L, asked->check->exchange.url);
+    lua_setfield(L, -2, "url");
     lua_pushliteral(L, "GET");
     lua_setfield(L, -2, "method");
     return 1;
+}
+
+/* core.request(provider [, options]) -> { method, url, headers } | nil, failure. The headers hold the key. */
+static int request(lua_State *L)
+{
+    struct options options;
+    struct failure failure;
+    struct asked asked = {options_provider(L, 1), NULL};
+    lua_settop(L, 2);
+    options_read(L, 2, 2, asked.provider, &options);
+    lua_pushcfunction(L, push_request);
+    lua_pushlightuserdata(L, &asked);
+    asked.check = check_new(asked.provider, &options, NULL, &failure);
+    if (asked.check == NULL) return fail(L, &failure);
+    int problem = lua_pcall(L, 1, 1, 0); /* the check must be freed whatever is raised */
+    check_free(asked.check);
+    return problem != 0 ? lua_error(L) : 1;
 }
 
 static void note_header(lua_State *L, const struct provider *provider, struct response *response)
