@@ -426,25 +426,32 @@ static int cancel(lua_State *L)
     return 1;
 }
 
-/* session:abandon(id): nobody will ask for the answer of this check. It is ended, and forgotten without a word; an id
- * that is not pending is nothing. For finalizers: it judges nothing and raises nothing. */
-static int abandon(lua_State *L)
+void session_abandon(lua_State *L, int index, lua_Integer id)
 {
-    struct session *session = to_session(L, 1);
-    lua_Integer id = luaL_checkinteger(L, 2);
-    if (session->transport == NULL || is_foreign(session)) return 0;
-    push_entry(L, 1, id);
+    struct session *session = to_session(L, index);
+    if (session->transport == NULL || is_foreign(session)) return;
+    push_entry(L, index, id);
     struct check *check = lua_islightuserdata(L, -1) ? lua_touserdata(L, -1) : NULL;
+    bool answered = lua_istable(L, -1);
+    lua_pop(L, 1);
     if (check != NULL) {
         check->abandoned = check->claimed = check->cancelled = true;
         if (!session->closed) transport_cancel(session->transport, &check->exchange);
-    } else if (lua_istable(L, -1)) {
+    } else if (answered) {
         take_from_next(session, id);
-        forget_entry(L, 1, id);
+        forget_entry(L, index, id);
         session->held--;
         session->pending--;
         settle(session);
     }
+}
+
+/* session:abandon(id): nobody will ask for the answer of this check. It is ended, and forgotten without a word; an id
+ * that is not pending is nothing. For finalizers: it judges nothing and raises nothing. */
+static int abandon(lua_State *L)
+{
+    to_session(L, 1);
+    session_abandon(L, 1, luaL_checkinteger(L, 2));
     return 0;
 }
 

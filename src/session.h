@@ -22,6 +22,9 @@ bool session_submit(lua_State *L, int index, const struct provider *provider, co
  * balance and failure, one of them nil, in its place; both nil: it is still running. */
 void session_take(lua_State *L, int index, double seconds);
 
+/* Gives a check up: it is ended, and forgotten without a word. Raises nothing; an id that is not pending is nothing. */
+void session_abandon(lua_State *L, int index, lua_Integer id);
+
 /* Whether the value is a session at all, and whether it can still be used in this process. */
 bool session_is(lua_State *L, int index);
 bool session_is_usable(lua_State *L, int index);

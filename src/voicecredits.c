@@ -80,7 +80,15 @@ static int session_of(lua_State *L)
 
 /* ---- checks ---- */
 
-/* Submits, waits, and gives the answer: the blocking check of the account in argument `argument`. */
+/* take(session, id) -> balance, failure */
+static int take(lua_State *L)
+{
+    session_take(L, 1, -1);
+    return 2;
+}
+
+/* Submits, waits, and gives the answer: the blocking check of the account in argument `argument`. An error while it waits
+ * (memory, the interpreter's hook for Ctrl-C) leaves no check behind whose id nobody has. */
 static int check_account(lua_State *L, const struct provider *provider, int argument)
 {
     struct options options;
@@ -88,9 +96,13 @@ static int check_account(lua_State *L, const struct provider *provider, int argu
     if (push_session_of(L, argument, argument)) {
         int session = lua_gettop(L);
         options_read(L, argument, argument, provider, &options);
+        lua_pushcfunction(L, take);
+        lua_pushvalue(L, session);
         if (session_submit(L, session, provider, &options)) {
-            session_take(L, session, -1);
-            return 2;
+            lua_Integer id = lua_tointeger(L, -1);
+            if (lua_pcall(L, 2, 2, 0) == 0) return 2;
+            session_abandon(L, session, id);
+            return lua_error(L);
         }
     }
     lua_pushnil(L);
