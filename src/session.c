@@ -32,6 +32,7 @@ struct session {
     lua_Integer patience; /* how many more times the descriptor is left readable for their sake */
     uint64_t random;
     struct check_urls urls;
+    struct check *loose; /* made and not yet in the table of Lua values, or NULL */
 };
 
 static struct check *check_of(struct list *link)
@@ -213,11 +214,31 @@ static int submit_failed(lua_State *L, const struct provider *provider, const ch
     return false;
 }
 
+/* Enters a new check in the table under its id. LuaJIT may want memory for a pointer, and raise: until it is entered the
+ * check belongs to the session, which frees it with the next one. */
+static void enter(lua_State *L, int index, struct session *session, struct check *check)
+{
+    session->loose = check;
+    lua_pushlightuserdata(L, check);
+    session->loose = NULL;
+    set_entry(L, index, check->id);
+}
+
+static void free_loose(lua_State *L, int index, struct session *session)
+{
+    struct check *check = session->loose;
+    if (check == NULL) return;
+    session->loose = NULL;
+    forget_entry(L, index, check->id);
+    check_free(check);
+}
+
 bool session_submit(lua_State *L, int index, const struct provider *provider, const struct options *options)
 {
     struct session *session = to_session(L, index);
     struct failure failure;
     if (is_foreign(session)) return submit_failed(L, provider, options->account, FAILURE_CONFIGURATION, forked);
+    free_loose(L, index, session);
     lua_Integer id = ++session->last_id;
     lua_pushboolean(L, true); /* the entry first: once the check is there nothing may raise, and no finalizer run */
     set_entry(L, index, id);
@@ -232,8 +253,7 @@ bool session_submit(lua_State *L, int index, const struct provider *provider, co
         return false;
     }
     check->id = id;
-    lua_pushlightuserdata(L, check);
-    set_entry(L, index, id);
+    enter(L, index, session, check);
     session->pending++;
     transport_submit(session->transport, &check->exchange);
     lua_pushinteger(L, id);
@@ -526,6 +546,8 @@ static int collect(lua_State *L)
 {
     struct session *session = to_session(L, 1);
     close_session(session);
+    if (session->loose != NULL) check_free(session->loose);
+    session->loose = NULL;
     free_checks(&session->arrived);
     free_checks(&session->kept);
     check_urls_free(&session->urls);
