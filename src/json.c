@@ -16,7 +16,9 @@ static void push_library(lua_State *L)
 {
     lua_getglobal(L, "require");
     lua_pushliteral(L, "cjson");
-    if (lua_pcall(L, 1, 1, 0) == 0 && lua_istable(L, -1)) return;
+    int problem = lua_pcall(L, 1, 1, 0);
+    if (problem == LUA_ERRMEM) lua_error(L);
+    if (problem == 0 && lua_istable(L, -1)) return;
     lua_pop(L, 1);
     lua_getglobal(L, "vim");
     if (lua_istable(L, -1)) {
