@@ -25,13 +25,26 @@ local function explain(problem)
   return (problem:gsub("\n.*", ""))
 end
 
+-- Lua 5.1 would refuse for ever what could not be loaded once, when memory was out.
+local function try_to_load(name)
+  local ok, found = pcall(require, name)
+  if not ok then package.loaded[name] = nil end
+  return ok, found
+end
+
 local function load_core()
   if not core then
-    local ok, found = pcall(require, "voicecredits.core")
+    local ok, found = try_to_load "voicecredits.core"
     if not ok then error(explain(found), 0) end
     core = found
   end
   return core
+end
+
+local function load_room(name)
+  local ok, found = try_to_load("voicecredits." .. name)
+  if not ok then error(found, 0) end
+  return found
 end
 
 local function check_table(value, argument, name)
@@ -59,12 +72,13 @@ end
 local function session_of(options, name)
   local ok, session, failure = pcall(load_core().session_of, options)
   if ok then return session, failure end
-  local reason = tostring(session):match("%((.*)%)$")
+  local reason = tostring(session):match("^bad argument.-%((.*)%)$")
+  if not reason then error(session, 0) end
   error(("bad argument #2 to '%s' (%s)"):format(name, reason), 3)
 end
 
 -- Something that, when it is collected, gives up the checks whose ids are still in `ids`: the coroutine that waited for
--- them is gone, or its error was thrown. Lua 5.1 has finalizers for userdata only.
+-- them is gone, or an error was thrown. It is there before the first check is. Lua 5.1 has finalizers for userdata only.
 local function guard(session, ids)
   local function abandon()
     for _, id in ipairs(ids) do
@@ -80,9 +94,8 @@ end
 -- The answers of submitted checks, into `rows`; ids[i] is false where there is nothing to wait for. Without `wait` the
 -- thread sleeps. `wait` is told how often it has been called: a host that can only sleep sleeps longer each time. All
 -- are asked for each time: an answer that nobody has asked for yet is one for `next`, and keeps the descriptor
--- readable, so that everybody who waits on the session would go round and round.
-local function await(session, ids, rows, wait)
-  local guarded = wait and guard(session, ids)
+-- readable, so that everybody who waits on the session would go round and round. `guarded` is only kept alive.
+local function await(session, ids, rows, wait, guarded)
   for attempt = 1, math.huge do
     local open = false
     for i = 1, #rows do
@@ -112,11 +125,13 @@ function voicecredits.check(provider, options)
   check_wait(wait, 2, "check")
   local session, problem = session_of(options, "check")
   if not session then return nil, problem end
+  local row, ids = {}, { false } -- all there before the check is: a place is filled without memory
+  local guarded = guard(session, ids)
   local ok, id, failure = pcall(session.submit, session, provider, options)
   if not ok then raise(id, "check", 1) end
   if not id then return nil, failure end
-  local row = {}
-  await(session, { id }, { row }, wait)
+  ids[1] = id
+  await(session, ids, { row }, wait, guarded)
   return row.balance, row.failure
 end
 
@@ -129,10 +144,11 @@ local function submit_all(session, list, defaults, rows, ids)
     if type(account) ~= "table" or type(account.provider) ~= "string" then
       return i, "bad argument #2 to '' (must be a table with a string 'provider')"
     end
+    local row = { provider = account.provider, account = account.account or "default", failure = false }
+    rows[i], ids[i] = row, false
     local ok, id, failure = pcall(submit_account, session, account, defaults)
     if not ok then return i, id end
-    ids[i] = id or false
-    rows[i] = { provider = account.provider, account = account.account or "default", failure = failure }
+    ids[i], row.failure = id or false, failure
   end
 end
 
@@ -148,8 +164,9 @@ function voicecredits.check_all(list, options)
   check_wait(wait, 2, "check_all")
   local session, problem = session_of(options, "check_all")
   if not session then return nil, problem end
-  list = list or require "voicecredits.accounts".from_environment(core)
+  list = list or load_room "accounts".from_environment(core)
   local rows, ids = {}, {}
+  local guarded = guard(session, ids)
   local wrong, reason = submit_all(session, list, options, rows, ids)
   if wrong then
     for i = 1, wrong - 1 do
@@ -158,7 +175,7 @@ function voicecredits.check_all(list, options)
     reason = tostring(reason):gsub("^bad argument #%d+", "bad argument #2")
     raise(reason, "check_all", 1, ("account %d: "):format(wrong))
   end
-  await(session, ids, rows, wait)
+  await(session, ids, rows, wait, guarded)
   return rows
 end
 
@@ -197,7 +214,7 @@ end
 local function find(_, name)
   local value
   if name == "wait" then
-    value = require "voicecredits.wait"
+    value = load_room "wait"
   elseif from_core[name] then
     value = load_core()[name]
   elseif type(name) == "string" then
