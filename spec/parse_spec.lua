@@ -267,7 +267,7 @@ describe("an answer", function()
     assert.equal(0, retry_after "Wed, 21 Oct 2015 07:28:00 GMT")
     local hour = retry_after(os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() + 3600))
     assert.is_true(hour > 3500 and hour <= 3600)
-    for _, nonsense in ipairs { "-5", "soon", "", "1.5", "0x10", "Tuesday" } do assert.is_nil(retry_after(nonsense)) end
+    for _, nonsense in ipairs { "-5", "soon", "", "1.5", "0x10", "Tuesday", ("9"):rep(64) } do assert.is_nil(retry_after(nonsense)) end
   end)
 
   it("with a page of a service that announced its end says so", function()
@@ -300,6 +300,16 @@ describe("a failure", function()
       local _, failure = voicecredits.parse(case[1], { status = 401, headers = case[3], body = case[2] }, { api_key = key })
       for _, value in pairs(failure) do assert.is_nil(tostring(value):find("0123456789", 1, true), tostring(value)) end
       assert.truthy(tostring(failure))
+    end
+  end)
+
+  it("never shows the start of a key in a header that is cut", function()
+    local key = "sk-0123456789abcdefghijklmnopqrstuv"
+    local function start_of_key(failure) return (failure.message .. (failure.request_id or "")):find("sk-0", 1, true) end
+    for _, headers in ipairs { { ["content-encoding"] = key }, { ["content-encoding"] = ("x"):rep(20) .. key },
+                               { ["x-breeze-api-key-id"] = ("x"):rep(70) .. key } } do
+      local _, failure = voicecredits.parse("breeze", { status = 200, headers = headers, body = "" }, { api_key = key })
+      assert.is_nil(start_of_key(failure), failure.message)
     end
   end)
 

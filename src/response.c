@@ -63,9 +63,11 @@ static void note(char *field, size_t size, const char *value, size_t length)
     field[length] = '\0';
 }
 
-static void note_first(char *field, size_t size, const char *value, size_t length)
+/* For a value that counts as a whole: cut it would be another number or date, or show the start of a key that stands in
+ * it, which is known by all its letters only. One that does not fit is as if it had not come. */
+static void note_first_whole(char *field, size_t size, const char *value, size_t length)
 {
-    if (field[0] == '\0') note(field, size, value, length);
+    if (field[0] == '\0' && length < size) note(field, size, value, length);
 }
 
 static bool is_space(char letter)
@@ -81,14 +83,17 @@ void response_header(struct response *response, const char *request_id_header, c
     while (value_length > 0 && is_space(value[value_length - 1])) value_length--;
 
     if (text_same_name("content-type", name, name_length)) {
-        note_first(headers->content_type, sizeof headers->content_type, value, value_length);
+        if (headers->content_type[0] == '\0')
+            note(headers->content_type, sizeof headers->content_type, value, value_length);
     } else if (text_same_name("content-encoding", name, name_length)) {
         if (value_length > 0 && !text_same_name("identity", value, value_length)) {
-            note(headers->content_encoding, sizeof headers->content_encoding, value, value_length);
+            bool fits = value_length < sizeof headers->content_encoding;
+            note(headers->content_encoding, sizeof headers->content_encoding, fits ? value : "?",
+                 fits ? value_length : 1);
         }
     } else if (text_same_name("retry-after", name, name_length)) {
-        note_first(headers->retry_after, sizeof headers->retry_after, value, value_length);
+        note_first_whole(headers->retry_after, sizeof headers->retry_after, value, value_length);
     } else if (request_id_header != NULL && text_same_name(request_id_header, name, name_length)) {
-        note_first(headers->request_id, sizeof headers->request_id, value, value_length);
+        note_first_whole(headers->request_id, sizeof headers->request_id, value, value_length);
     }
 }

@@ -11,12 +11,12 @@
 /* All response headers of one exchange together, in bytes, those of 1xx answers included. */
 #define RESPONSE_HEADER_LIMIT (64u * 1024u)
 
-/* Those headers that mean something to us; "" where one did not come, and cut where one is longer. */
+/* Those headers that mean something to us; "" where one did not come. */
 struct response_headers {
-    char content_type[64];
-    char content_encoding[32];
-    char retry_after[64];
-    char request_id[96]; /* the one that the provider names (struct provider, request_id_header) */
+    char content_type[64];     /* cut where it is longer */
+    char content_encoding[32]; /* "?" where it is longer */
+    char retry_after[64];      /* "" where it is longer, as the next */
+    char request_id[96];       /* the one that the provider names (struct provider, request_id_header) */
 };
 
 struct response {
