@@ -53,7 +53,7 @@ describe("a balance", function()
   it("has its number's shortest text that reads back as the same number", function()
     for text, exact in pairs { ["1250"] = "1250", ["1250.0"] = "1250", ["0.5"] = "0.5", ["0.1"] = "0.1", ["1.10"] = "1.1",
                                ["-0"] = "0", ["-3.25"] = "-3.25", ["123456789012345.6"] = "123456789012345.6",
-                               ["1e3"] = "1000" } do
+                               ["1e3"] = "1000", ["5e-324"] = "5e-324", ["3.2e-310"] = "3.2e-310" } do
       local balance = assert(parse("supertone", '{"balance":' .. text .. "}"))
       assert.equal(exact, balance.exact)
       assert.equal(tonumber(text), balance.remaining)
@@ -311,6 +311,16 @@ describe("a failure", function()
       local _, failure = voicecredits.parse("breeze", { status = 200, headers = headers, body = "" }, { api_key = key })
       assert.is_nil(start_of_key(failure), failure.message)
     end
+  end)
+
+  it("quotes nothing that is not seen, and ends with no space where it is cut", function()
+    local hidden = { "\\u061c", "\\u180e", "\\u200b", "\\u2066", "\\ufeff", "\\ufff9", "\\udb40\\udc41", "\\u0085" }
+    for _, character in ipairs(hidden) do
+      local _, failure = parse("fish", ('{"status":401,"message":"a%sb"}'):format(character), 401)
+      assert.equal("HTTP 401: a b", failure.message, character)
+    end
+    local _, cut = parse("fish", ('{"status":401,"message":"%s b"}'):format(("a"):rep(200 - #"HTTP 401: " - 1)), 401)
+    assert.truthy(cut.message:find("a$"), cut.message)
   end)
 
   it("quotes at most 200 printable characters", function()

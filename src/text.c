@@ -2,6 +2,7 @@
 
 #include "text.h"
 
+#include <float.h>
 #include <locale.h>
 #include <math.h>
 #include <pthread.h>
@@ -37,11 +38,20 @@ static size_t decode_utf8(const char *text, size_t length, uint32_t *point)
     return *point < smallest[size] || *point > 0x10ffff || surrogate ? 0 : size;
 }
 
-/* White space, control characters, and the invisible ones that reorder or hide the text around them. */
+/* White space, control characters, and the invisible ones that reorder or hide the text around them, or are text that
+ * nobody sees (tags). */
 static bool is_blank(uint32_t point)
 {
-    return point <= 0x20 || (point >= 0x7f && point <= 0xa0) || point == 0xad || (point >= 0x200b && point <= 0x200f) ||
-           (point >= 0x2028 && point <= 0x202f) || (point >= 0x2060 && point <= 0x206f) || point == 0xfeff;
+    static const struct {
+        uint32_t first, last;
+    } ranges[] = {{0, 0x20},        {0x7f, 0xa0},     {0xad, 0xad},      {0x61c, 0x61c},
+                  {0x180e, 0x180e}, {0x200b, 0x200f}, {0x2028, 0x202f},  {0x2060, 0x206f},
+                  {0xfeff, 0xfeff}, {0xfff9, 0xfffb}, {0xe0000, 0xe007f}};
+    if (point > 0x20 && point < 0x7f) return false;
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+        if (point >= ranges[i].first && point <= ranges[i].last) return true;
+    }
+    return false;
 }
 
 static size_t add_word(char *out, size_t used, size_t *room, const char *word)
@@ -64,9 +74,11 @@ size_t text_printable(char *out, size_t characters, const char *text, size_t len
             blank = true;
             continue;
         }
-        if (blank && used > 0) used = add_word(out, used, &room, " ");
+        if (blank && used > 0) {
+            if (room < 2) break; /* a space wants something after it */
+            used = add_word(out, used, &room, " ");
+        }
         blank = false;
-        if (room == 0) break;
         if (is_secret) {
             used = add_word(out, used, &room, "[key]");
         } else if (size == 0) {
@@ -138,7 +150,8 @@ void text_shortest(char out[TEXT_NUMBER_SIZE], double number)
         return;
     }
     locale_t before = enter_c_locale();
-    for (int digits = 15; digits <= 17; digits++) {
+    /* 15 digits are those of any decimal text that long; below DBL_MIN a double holds fewer. */
+    for (int digits = fabs(number) < DBL_MIN ? 1 : 15; digits <= 17; digits++) {
         snprintf(out, TEXT_NUMBER_SIZE, "%.*g", digits, number);
         if (strtod(out, NULL) == number) break;
     }
