@@ -143,6 +143,8 @@ describe("a field that is not as documented is a protocol failure that names it:
     { "fish", '{"credit":"1\\u00002"}', "credit" }, { "fish", '{"credit":"' .. long .. '"}', "credit" },
     { "fish", '{"credit":"1","updated_at":"yesterday"}', "updated_at: expected an ISO 8601 time, found other text" },
     { "fish", '{"credit":"1","updated_at":"2026-02-30T00:00:00Z"}', "updated_at" },
+    { "fish", '{"credit":"1","updated_at":"2026-03-30T02:48:46+09:"}', "updated_at" },
+    { "fish", '{"credit":"1","updated_at":"2026-03-29T17:48.5Z"}', "updated_at" },
     { "fish", '{"credit":"1","updated_at":7}', "updated_at: expected an ISO 8601 time, found a number" },
     { "srtgen", '{"credits":{"totalBalance":1}}', "success" },
     { "srtgen", '{"success":"true","credits":{"totalBalance":1}}', "success" },

@@ -76,9 +76,11 @@ static bool take_time(struct cursor *cursor, double *epoch)
     int hour, minute, second = 0;
     if (!take_number(cursor, 2, 0, 23, &hour) || !take_character(cursor, ":")) return false;
     if (!take_number(cursor, 2, 0, 59, &minute)) return false;
-    if (take_character(cursor, ":") && !take_number(cursor, 2, 0, 60, &second)) return false;
+    bool seconds = take_character(cursor, ":");
+    if (seconds && !take_number(cursor, 2, 0, 60, &second)) return false;
     *epoch += hour * 3600 + minute * 60 + second;
-    return !take_character(cursor, ".,") || take_fraction(cursor, epoch);
+    /* After minutes alone it would be a fraction of a minute, which RFC 3339 does not know. */
+    return !take_character(cursor, ".,") || (seconds && take_fraction(cursor, epoch));
 }
 
 static bool take_zone(struct cursor *cursor, double *epoch)
@@ -86,8 +88,8 @@ static bool take_zone(struct cursor *cursor, double *epoch)
     if (cursor->at == cursor->end || take_character(cursor, "Zz")) return true;
     int hours, minutes = 0, sign = *cursor->at == '-' ? -1 : 1;
     if (!take_character(cursor, "+-") || !take_number(cursor, 2, 0, 23, &hours)) return false;
-    take_character(cursor, ":");
-    if (cursor->at < cursor->end && !take_number(cursor, 2, 0, 59, &minutes)) return false;
+    bool more = take_character(cursor, ":") || cursor->at < cursor->end;
+    if (more && !take_number(cursor, 2, 0, 59, &minutes)) return false;
     *epoch -= sign * (hours * 3600 + minutes * 60);
     return true;
 }
