@@ -126,6 +126,16 @@ static void store(struct reading *reading, const char *as)
     }
 }
 
+/* A provider that repeats the key in a text of its own: no name is worth to show it. */
+static void hide_secret(struct reading *reading)
+{
+    size_t length = 0;
+    const char *text = lua_type(reading->L, -1) == LUA_TSTRING ? lua_tolstring(reading->L, -1, &length) : NULL;
+    if (text == NULL || !text_holds_secret(text, length, reading->failure->secret)) return;
+    lua_pop(reading->L, 1);
+    lua_pushliteral(reading->L, "[key]");
+}
+
 static void read_field(struct reading *reading, const struct field *field)
 {
     lua_State *L = reading->L;
@@ -133,8 +143,10 @@ static void read_field(struct reading *reading, const struct field *field)
     double number;
     size_t length;
     if (field->type == FIELD_TEXT) {
-        if (fetch_text(reading, field->name, field->need, type_names[FIELD_TEXT], &length) != NULL)
+        if (fetch_text(reading, field->name, field->need, type_names[FIELD_TEXT], &length) != NULL) {
+            hide_secret(reading);
             store(reading, field->as);
+        }
     } else if (field->type == FIELD_TIME) {
         const char *text = fetch_text(reading, field->name, field->need, type_names[FIELD_TIME], &length);
         if (text != NULL && dates_iso8601(text, length, &number)) {
@@ -234,6 +246,7 @@ static void keep_others(struct reading *reading, const struct field *fields)
         if (lua_type(L, -2) != LUA_TSTRING || is_named(fields, lua_tostring(L, -2))) continue;
         lua_pushvalue(L, -2);
         lua_pushvalue(L, -2);
+        hide_secret(reading);
         lua_rawset(L, reading->into);
     }
 }

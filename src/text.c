@@ -16,6 +16,11 @@
 
 #include "resources.h"
 
+static char lower(char letter)
+{
+    return letter >= 'A' && letter <= 'Z' ? (char)(letter - 'A' + 'a') : letter;
+}
+
 /* ---- printable text ---- */
 
 /* The code point at the start of `text` and its length in bytes, or a length of 0 where that is not valid UTF-8. */
@@ -60,15 +65,50 @@ static size_t add_word(char *out, size_t used, size_t *room, const char *word)
     return used;
 }
 
+struct secret {
+    const char *text; /* NULL: there is none */
+    size_t length;
+};
+
+/* Without the blanks around it, which do not come back: a header's value has none. */
+static struct secret trim_secret(const char *text)
+{
+    if (text == NULL) return (struct secret){NULL, 0};
+    text += strspn(text, " ");
+    size_t length = strlen(text);
+    while (length > 0 && text[length - 1] == ' ') length--;
+    return (struct secret){length > 0 ? text : NULL, length};
+}
+
+/* How many bytes of the secret begin here, 0 for none. A part of it counts too: somebody has cut the text, the provider or
+ * the room for a header. */
+static size_t measure_secret(const struct secret *secret, const char *text, size_t length)
+{
+    size_t same = 0;
+    if (secret->text == NULL) return 0;
+    while (same < secret->length && same < length && lower(text[same]) == lower(secret->text[same])) same++;
+    return same == secret->length || same >= TEXT_SECRET_PART ? same : 0;
+}
+
+bool text_holds_secret(const char *text, size_t length, const char *secret)
+{
+    struct secret hidden = trim_secret(secret);
+    if (hidden.length < TEXT_SECRET_PART) return false;
+    for (size_t at = 0; at + TEXT_SECRET_PART <= length; at++) {
+        if (measure_secret(&hidden, text + at, length - at) > 0) return true;
+    }
+    return false;
+}
+
 size_t text_printable(char *out, size_t characters, const char *text, size_t length, const char *secret)
 {
-    size_t secret_length = secret != NULL ? strlen(secret) : 0;
+    struct secret hidden = trim_secret(secret);
     size_t used = 0, room = characters;
     bool blank = false;
     for (size_t at = 0, size; at < length && room > 0; at += size) {
         uint32_t point = 0;
-        bool is_secret = secret_length > 0 && length - at >= secret_length &&
-                         memcmp(text + at, secret, secret_length) == 0;
+        size_t secret_length = measure_secret(&hidden, text + at, length - at);
+        bool is_secret = secret_length > 0;
         size = is_secret ? secret_length : decode_utf8(text + at, length - at, &point);
         if (!is_secret && size > 0 && is_blank(point)) {
             blank = true;
@@ -159,11 +199,6 @@ void text_shortest(char out[TEXT_NUMBER_SIZE], double number)
 }
 
 /* ---- names ---- */
-
-static char lower(char letter)
-{
-    return letter >= 'A' && letter <= 'Z' ? (char)(letter - 'A' + 'a') : letter;
-}
 
 bool text_same_name(const char *name, const char *text, size_t length)
 {

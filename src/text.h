@@ -11,10 +11,17 @@
 /* Room for text_shortest: sign, 17 digits, point, exponent; or 16 digits of a whole number. */
 #define TEXT_NUMBER_SIZE 32
 
+/* So many first characters of a key are no accident: where they stand they are hidden like the whole key. */
+enum { TEXT_SECRET_PART = 8 };
+
 /* Copies at most `characters` printable characters of UTF-8 text into `out` (TEXT_SIZE(characters) bytes) and ends it.
  * Runs of white space and control characters become one space, what is not valid UTF-8 a '?', and each place where
- * `secret` (may be NULL) stands is written "[key]". Returns the number of characters. */
+ * `secret` (may be NULL) stands, or TEXT_SECRET_PART or more characters of its beginning, in any letter case, is written
+ * "[key]". Returns the number of characters. */
 size_t text_printable(char *out, size_t characters, const char *text, size_t length, const char *secret);
+
+/* True when a text that is to be left as it is has such a place. Of a shorter secret it says no: that is a word. */
+bool text_holds_secret(const char *text, size_t length, const char *secret);
 
 /* Reads `-?digits[.digits]`, and nothing else, in every locale. False when the text is something else or the number
  * is too large for a double. */
