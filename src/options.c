@@ -30,13 +30,17 @@ enum { COMMON_COUNT = sizeof common_names / sizeof common_names[0], STANDARD_RET
 
 static const double standard_timeout = 10, standard_connect_timeout = 4;
 
+const char *options_push_shown(lua_State *L, const char *word, size_t length)
+{
+    if (text_is_slip(word, length)) return lua_pushfstring(L, " '%s'", word);
+    return lua_pushfstring(L, " of %d characters", (int)length);
+}
+
 int options_unknown(lua_State *L, int argument, const char *what, const char *word, const char *const *valid)
 {
-    char shown[TEXT_SIZE(40)];
-    text_printable(shown, 40, word, strlen(word), NULL);
+    const char *shown = options_push_shown(L, word, strlen(word));
     return luaL_argerror(
-        L, argument,
-        lua_pushfstring(L, "unknown %s '%s', the nearest is '%s'", what, shown, text_nearest(word, valid)));
+        L, argument, lua_pushfstring(L, "unknown %s%s, the nearest is '%s'", what, shown, text_nearest(word, valid)));
 }
 
 const struct provider *options_provider(lua_State *L, int argument)

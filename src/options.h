@@ -34,6 +34,9 @@ void options_read_account(lua_State *L, int account, int defaults, int argument,
 /* The provider whose name is argument `argument`, or an error that names the nearest one. */
 const struct provider *options_provider(lua_State *L, int argument);
 
+/* Pushes a wrong word as a message shows it: " 'word'", or its length alone where it may be a key in the wrong place. */
+const char *options_push_shown(lua_State *L, const char *word, size_t length);
+
 /* Raises the error for an unknown word: what kind of word it is, the word, and the nearest valid one. */
 int options_unknown(lua_State *L, int argument, const char *what, const char *word, const char *const *valid);
 

@@ -209,6 +209,12 @@ bool text_same_name(const char *name, const char *text, size_t length)
     return true;
 }
 
+bool text_is_slip(const char *word, size_t length)
+{
+    static const char *const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-/";
+    return length <= TEXT_SLIP && strspn(word, letters) == length;
+}
+
 enum { LONGEST_WORD = 32 };
 
 static int least(int a, int b)

@@ -33,6 +33,11 @@ void text_shortest(char out[TEXT_NUMBER_SIZE], double number);
 /* True when the two are the same but for the case of ASCII letters; `name` ends with a NUL, `text` has `length` bytes. */
 bool text_same_name(const char *name, const char *text, size_t length);
 
+/* Whether a wrong word can be nothing but a slip, and may be shown in a message: a longer one, or one with other
+ * characters than the names have, may be a key in the wrong place. */
+enum { TEXT_SLIP = 24 };
+bool text_is_slip(const char *word, size_t length);
+
 /* The word of `words` (ended by NULL) that takes the fewest changed, missing, added or swapped letters to become `word`. */
 const char *text_nearest(const char *word, const char *const *words);
 

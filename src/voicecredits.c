@@ -352,6 +352,15 @@ static int nearest(lua_State *L)
     return 1;
 }
 
+/* core.shown(word) -> " 'word'", or " of 40 characters" for one that may be a key in the wrong place */
+static int shown(lua_State *L)
+{
+    size_t length;
+    const char *word = luaL_checklstring(L, 1, &length);
+    options_push_shown(L, word, length);
+    return 1;
+}
+
 /* core.printable(text, characters) -> valid UTF-8 without control characters, cut to that many characters */
 static int printable(lua_State *L)
 {
@@ -365,10 +374,19 @@ static int printable(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"check", check_any},          {"request", request},         {"parse", parse},
-    {"session", new_session},      {"session_of", session_of},   {"submit_account", submit_account},
-    {"providers", list_providers}, {"own_options", own_options}, {"insufficient", insufficient},
-    {"nearest", nearest},          {"printable", printable},     {NULL, NULL},
+    {"check", check_any},
+    {"request", request},
+    {"parse", parse},
+    {"session", new_session},
+    {"session_of", session_of},
+    {"submit_account", submit_account},
+    {"providers", list_providers},
+    {"own_options", own_options},
+    {"insufficient", insufficient},
+    {"nearest", nearest},
+    {"shown", shown},
+    {"printable", printable},
+    {NULL, NULL},
 };
 
 __attribute__((visibility("default"))) int luaopen_voicecredits_core(lua_State *L);

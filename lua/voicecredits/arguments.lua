@@ -21,10 +21,7 @@ local function nearest(word, valid) return require "voicecredits.core".nearest(w
 --- names are made of, may be a key that was typed in the wrong place, and messages end in logs.
 ---@param word string
 ---@return string
-function arguments.shown(word)
-  if #word <= 16 and word:find("^[%w_%-]*$") then return (" '%s'"):format(word) end
-  return (" of %d characters"):format(#word)
-end
+function arguments.shown(word) return require "voicecredits.core".shown(word) end
 
 local function unknown(what, word, valid)
   return ("unknown %s%s, the nearest is '%s'"):format(what, arguments.shown(word), nearest(word, valid))

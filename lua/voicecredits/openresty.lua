@@ -122,8 +122,8 @@ end
 -- The name among `known` (an array) that is meant by one that is not.
 local function unknown(name, known)
   local core = require "voicecredits.core"
-  return ("unknown option '%s', the nearest is '%s'"):format(core.printable(tostring(name), 40),
-    core.nearest(tostring(name), known))
+  name = tostring(name)
+  return ("unknown option%s, the nearest is '%s'"):format(core.shown(name), core.nearest(name, known))
 end
 
 -- The dictionary that a reader's options name, else the one that refresh writes to.

@@ -56,10 +56,11 @@ local function nearest(word, valid)
   return best
 end
 
--- A wrong word is shown only where it can be nothing but a slip: a long one may be a key in the wrong place.
+-- A wrong word is shown only where it can be nothing but a slip, as the C module does it: a long one, or one with a digit
+-- in it, may be a key in the wrong place.
 local function unknown(what, word, valid)
   if type(word) ~= "string" then return ("%s names are strings, found a %s"):format(what, type(word)) end
-  local is_slip = #word <= 24 and word:find("^[%w_/%-]*$")
+  local is_slip = #word <= 24 and word:find("^[%a_/%-]*$")
   local shown = is_slip and (" '%s'"):format(word) or (" of %d characters"):format(#word)
   return ("unknown %s%s, the nearest is '%s'"):format(what, shown, nearest(word, valid))
 end
