@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "handle.h"
 #include "resources.h"
+#include "secret.h"
 
 void exchange_init(struct exchange *exchange)
 {
@@ -20,7 +21,7 @@ void exchange_init(struct exchange *exchange)
 void exchange_reset(struct exchange *exchange)
 {
     response_free(exchange->response);
-    free(exchange->detail);
+    secret_free(exchange->detail); /* libcurl's words on a proxy may repeat its password */
     exchange->response = NULL;
     exchange->detail = NULL;
     exchange->name_not_found = false;
@@ -159,6 +160,9 @@ static void describe(struct exchange *exchange, CURLcode code, bool cut, bool st
         snprintf(words, size, "a body of more than %u KiB", RESPONSE_BODY_LIMIT / 1024);
     } else if (words[0] == '\0') {
         snprintf(words, size, "%s", curl_easy_strerror(code));
+    } else if (strncmp(words, "Unsupported proxy", 17) == 0) {
+        /* There libcurl quotes the proxy's URL, with the password in it. */
+        snprintf(words, size, "the proxy's URL is not one that can be used");
     }
     exchange->detail = strdup(words);
 }

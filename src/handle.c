@@ -37,6 +37,7 @@ static bool set_protocols(CURL *easy)
            curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) == CURLE_OK &&
+           curl_easy_setopt(easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE) == CURLE_OK && /* none for a proxy */
            curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_USERAGENT, REQUEST_USER_AGENT) == CURLE_OK;
 }
@@ -118,6 +119,8 @@ bool handle_prepare(struct handle *handle, const struct handle_way *way, void *u
 void handle_part(struct handle *handle)
 {
     handle->auth.data = NULL;
+    /* It may quote a proxy's URL with the password. */
+    if (handle->detail[0] != '\0') secret_wipe(handle->detail, sizeof handle->detail);
 }
 
 void handle_close(struct handle *handle)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "resources.h"
+#include "secret.h"
 #include "text.h"
 
 /* ---- the body ---- */
@@ -30,9 +31,18 @@ static bool has_outgrown_its_room(const struct response *response)
     return response->body != ((const struct roomy_response *)response)->room;
 }
 
+/* What is given back is overwritten first: an answer may repeat the key. */
+static void free_body(struct response *response)
+{
+    secret_wipe(response->body, response->body_length);
+    if (has_outgrown_its_room(response)) free(response->body);
+}
+
 void response_free(struct response *response)
 {
-    if (response != NULL && has_outgrown_its_room(response)) free(response->body);
+    if (response == NULL) return;
+    free_body(response);
+    secret_wipe(response, sizeof *response);
     free(response);
 }
 
@@ -41,11 +51,11 @@ enum response_growth response_append(struct response *response, const char *data
     if (length > RESPONSE_BODY_LIMIT - response->body_length) return RESPONSE_TOO_LARGE;
     size_t needed = response->body_length + length, size = response->body_size;
     if (needed > size) {
-        bool grown = has_outgrown_its_room(response);
         while (size < needed) size *= 2;
-        char *body = grown ? realloc(response->body, size) : malloc(size);
+        char *body = malloc(size); /* and not realloc, which does not overwrite what it leaves */
         if (body == NULL) return RESPONSE_NO_MEMORY;
-        if (!grown) memcpy(body, response->body, response->body_length);
+        memcpy(body, response->body, response->body_length);
+        free_body(response);
         response->body = body;
         response->body_size = size;
     }

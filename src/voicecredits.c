@@ -159,7 +159,7 @@ static int push_request(lua_State *L)
     const struct asked *asked = lua_touserdata(L, 1);
     lua_createtable(L, 0, 3);
     lua_newtable(L);
-    lua_pushfstring(L, "%s%s", asked->provider->auth_scheme, asked->check->secret);
+    lua_pushstring(L, asked->check->exchange.auth_header + strlen(asked->provider->auth_header) + 2);
     lua_setfield(L, -2, asked->provider->auth_header);
     set_header(L, REQUEST_ACCEPT);
     set_header(L, "User-Agent: " REQUEST_USER_AGENT);
