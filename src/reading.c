@@ -243,7 +243,10 @@ static void keep_others(struct reading *reading, const struct field *fields)
 {
     lua_State *L = reading->L;
     for (lua_pushnil(L); lua_next(L, reading->from) != 0; lua_pop(L, 1)) {
-        if (lua_type(L, -2) != LUA_TSTRING || is_named(fields, lua_tostring(L, -2))) continue;
+        size_t length = 0;
+        const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tolstring(L, -2, &length) : NULL;
+        if (name == NULL || is_named(fields, name)) continue;
+        if (text_holds_secret(name, length, reading->failure->secret)) continue;
         lua_pushvalue(L, -2);
         lua_pushvalue(L, -2);
         hide_secret(reading);
