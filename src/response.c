@@ -1,3 +1,5 @@
+#define _GNU_SOURCE
+
 #include "response.h"
 
 #include <stdbool.h>
