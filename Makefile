@@ -197,6 +197,23 @@ bench:
 	@$(MAKE) --silent $(MODULE) $(BENCH)/measure $(BENCH)/bare $(BUILD)/bench_clock.so
 	@BENCH=$(BENCH) LUA=$(LUA) $(LUA) bench/run.lua
 
+# ---- keys ----
+
+# What becomes of API keys. One test needs a build of the module that watches the memory it gives back.
+WATCHED  = $(BUILD)/watched/voicecredits/core.so
+wrapped  = malloc calloc realloc strdup free explicit_bzero curl_slist_free_all
+
+.PHONY: keys watched
+keys:
+	@$(MAKE) --silent test SPECS=spec/keys_spec.lua
+
+watched: $(WATCHED)
+
+$(WATCHED): $(OBJECTS) spec/support/watched.c
+	@mkdir -p $(@D)
+	$(compile) -c -o $(BUILD)/watched/watched.o spec/support/watched.c
+	$(link) -o $@ $(OBJECTS) $(BUILD)/watched/watched.o $(wrapped:%=-Wl,--wrap=%) $(CURL_LIBS) -lm -ldl
+
 # ---- installing ----
 
 SHARE = $(DESTDIR)$(PREFIX)/share/lua/$(LUA_ABI)/voicecredits
@@ -222,6 +239,7 @@ help:
 	@echo "make demo          installs what is missing, builds, checks five accounts in the sandbox"
 	@echo "make test          installs what is missing, builds, runs the test suite; SPECS=spec/one_spec.lua"
 	@echo "make test-all      the same on Lua 5.1, 5.2, 5.3, 5.4 and LuaJIT"
+	@echo "make keys          that no API key is shown, left behind or sent where it does not belong"
 	@echo "make lint          luacheck and cppcheck"
 	@echo "make nvim          builds the module for Neovim, where it finds it: a plugin manager's build command"
 	@echo "make static        $(ARCHIVE), for programs that link everything"

@@ -181,4 +181,54 @@ function Tls:stop()
   for _, name in ipairs { "/body", "/ca.pem", "/requests", "" } do os.remove(self.home .. name) end
 end
 
+-- Where a key goes -----------------------------------------------------------------------------------------------------
+
+local Folder = class()
+Folder.__index = Folder
+
+-- A helper with a folder of its own.
+local function start_in_folder(script, ...)
+  local home = files.lines_of("mktemp -d")[1]
+  local self = start(script, home, ...)
+  self.home = home
+  return setmetatable(self, Folder)
+end
+
+--- An https server that answers each key with the number at its end as the balance of Supertone; it speaks HTTP/2, or
+--- only 1.1. Has `url`, `localhost_url` and `ca_file`.
+---@param version? "2"|"1.1"
+function support.key_server(version)
+  local self = start_in_folder("key_server.lua", version or "2")
+  self.url = ("https://127.0.0.1:%d"):format(self.port)
+  self.localhost_url = ("https://localhost:%d"):format(self.port)
+  self.ca_file = self.home .. "/ca.pem"
+  return self
+end
+
+--- The requests so far: array of { version, connection, key }.
+function Folder:requests()
+  local list = {}
+  for version, connection, key in files.peek(self.home .. "/requests"):gmatch "(%S+) (%S+) (%S+)\n" do
+    list[#list + 1] = { version = version, connection = connection, key = key }
+  end
+  return list
+end
+
+--- A proxy that tunnels, or answers every CONNECT with another status. Has `address`, host and port.
+---@param status? integer 200
+function support.connect_proxy(status)
+  local self = start_in_folder("connect_proxy.lua", status or 200)
+  self.address = "127.0.0.1:" .. ("%d"):format(self.port)
+  return self
+end
+
+--- All the bytes that the proxy was sent.
+function Folder:seen() return files.peek(self.home .. "/seen") end
+
+--- Ends the process and removes its folder.
+function Folder:stop()
+  Process.stop(self)
+  os.execute("rm -rf " .. quote(self.home))
+end
+
 return support
