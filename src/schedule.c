@@ -62,7 +62,7 @@ static void update_ready(struct schedule *schedule, struct schedule_host *host)
     if (!ready) list_remove(&host->ready_link);
 }
 
-/* ---- the heap of those that wait ---- */
+/* ---- the heap, by the time at which something must happen ---- */
 
 static int64_t time_of(const struct exchange *exchange)
 {
@@ -177,7 +177,6 @@ struct exchange *schedule_next(struct schedule *schedule)
     if (link == NULL) return NULL;
     struct schedule_host *host = list_member(link, struct schedule_host, ready_link);
     struct exchange *exchange = list_member(list_take(&host->line), struct exchange, link);
-    heap_remove(schedule, exchange);
     host->waiting--;
     host->in_flight++;
     schedule->in_flight++;
@@ -188,6 +187,7 @@ struct exchange *schedule_next(struct schedule *schedule)
 void schedule_landed(struct schedule *schedule, struct exchange *exchange, bool multiplexed)
 {
     struct schedule_host *host = exchange->host;
+    heap_remove(schedule, exchange);
     host->multiplexed |= multiplexed;
     host->in_flight--;
     schedule->in_flight--;
@@ -200,10 +200,7 @@ struct exchange *schedule_expired(struct schedule *schedule, int64_t now)
 {
     while (schedule->heap_length > 0 && time_of(schedule->heap[1]) <= now) {
         struct exchange *exchange = schedule->heap[1];
-        if (exchange->deadline <= now) {
-            schedule_remove(schedule, exchange);
-            return exchange;
-        }
+        if (exchange->deadline <= now) return exchange;
         stand_in_line(schedule, exchange);
         heap_settle(schedule, exchange, 1); /* from now on it waits for its deadline */
     }

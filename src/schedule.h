@@ -1,5 +1,5 @@
-/* Whose turn it is: the exchanges that wait, in line for their host or for their time. One thread's own; knows no curl,
- * no lock and no clock (it is told the time).
+/* Whose turn it is, and whose time is over: the exchanges that wait, in line for their host or for their time, and the
+ * deadlines of those in flight. One thread's own; knows no curl, no lock and no clock (it is told the time).
  *
  * Each host has its own line, and hosts with somebody in line take turns, so that one that hangs holds back only its own
  * accounts. A host gets `max_per_host` exchanges at once, or as many as there are places when it speaks HTTP/2, where
@@ -21,7 +21,7 @@ struct schedule {
     size_t in_flight;
     struct list ready; /* hosts with somebody in line and a place free */
     struct list buckets[SCHEDULE_BUCKETS];
-    struct exchange **heap; /* those that wait, by the time at which something must happen; [0] is not used */
+    struct exchange **heap; /* all of them, by the time at which something must happen; [0] is not used */
     size_t heap_length, heap_size;
 };
 
@@ -40,13 +40,14 @@ struct exchange *schedule_next(struct schedule *schedule);
 /* An exchange in flight has ended. */
 void schedule_landed(struct schedule *schedule, struct exchange *exchange, bool multiplexed);
 
-/* Puts in line whose time has come, and gives out, one a call, those whose deadline has passed while they waited. */
+/* Puts in line whose time has come, and tells one whose deadline has passed, waiting or in flight; NULL when there is
+ * none. It is to be taken out (schedule_remove, schedule_landed) before the next call. */
 struct exchange *schedule_expired(struct schedule *schedule, int64_t now);
 
-/* When schedule_expired should be called again; INT64_MAX when nobody waits. */
+/* When schedule_expired should be called again; INT64_MAX when there is none. */
 int64_t schedule_wake_time(const struct schedule *schedule);
 
-/* Any one of those that wait, taken out; NULL when none is left. For closing. */
+/* Any one of those that wait, taken out; NULL when none is left. For closing, when none is in flight any more. */
 struct exchange *schedule_drain(struct schedule *schedule);
 
 #endif

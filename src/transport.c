@@ -231,10 +231,28 @@ static bool take_orders(struct transport *transport)
     return go_on;
 }
 
+static void finish(struct transport *transport, struct exchange *exchange, CURLcode code, int64_t now)
+{
+    struct handle *handle = land(transport, exchange);
+    exchange_finish(exchange, (int)code, now);
+    list_append(&transport->finished, &exchange->link);
+    put_handle_back(transport, handle);
+}
+
+/* libcurl is told the limit too, but it does not look at the time of a transfer that waits for a connection of others. */
+static void expire(struct transport *transport, struct exchange *exchange, int64_t now)
+{
+    if (exchange->handle == NULL) {
+        cancel(transport, exchange, EXCHANGE_TIMEOUT);
+    } else {
+        finish(transport, exchange, CURLE_OPERATION_TIMEDOUT, now);
+    }
+}
+
 static void start_and_expire(struct transport *transport, int64_t now)
 {
     for (struct exchange *exchange; (exchange = schedule_expired(&transport->schedule, now)) != NULL;) {
-        abandon(transport, exchange, EXCHANGE_TIMEOUT);
+        expire(transport, exchange, now);
     }
     for (struct exchange *exchange; (exchange = schedule_next(&transport->schedule)) != NULL;) {
         start(transport, exchange, now);
@@ -249,10 +267,7 @@ static void collect(struct transport *transport)
         struct exchange *exchange = NULL;
         CURLcode code = message->data.result; /* the message is gone with the handle */
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &exchange);
-        struct handle *handle = land(transport, exchange);
-        exchange_finish(exchange, (int)code, clock_now());
-        list_append(&transport->finished, &exchange->link);
-        put_handle_back(transport, handle);
+        finish(transport, exchange, code, clock_now());
     }
 }
 
@@ -281,11 +296,11 @@ static int time_to_sleep(const struct transport *transport)
 
 static void cancel_all(struct transport *transport)
 {
-    for (struct exchange *exchange; (exchange = schedule_drain(&transport->schedule)) != NULL;) {
-        abandon(transport, exchange, EXCHANGE_CANCELLED);
-    }
     while (!list_empty(&transport->in_flight)) {
         cancel(transport, list_member(transport->in_flight.next, struct exchange, link), EXCHANGE_CANCELLED);
+    }
+    for (struct exchange *exchange; (exchange = schedule_drain(&transport->schedule)) != NULL;) {
+        abandon(transport, exchange, EXCHANGE_CANCELLED);
     }
 }
 
