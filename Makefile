@@ -71,6 +71,9 @@ $(BUILD)/headers-found:
 $(BUILD)/process.so: spec/support/process.c $(MODULE)
 	$(compile) -fvisibility=default $(LDFLAGS) $(shared) -o $@ $<
 
+$(BUILD)/state.so $(BUILD)/slow_resolver.so: $(BUILD)/%.so: spec/support/%.c $(MODULE)
+	$(compile) -fvisibility=default $(LDFLAGS) $(shared) -o $@ $< -ldl
+
 # ---- what is missing on this machine ----
 
 # Installs the missing ones of these packages, and does nothing at all where none is missing. No service is started.
@@ -100,9 +103,9 @@ demo:
 	@LUA=$(LUA) sh examples/demo.sh
 
 test: dependencies
-	@$(MAKE) --silent $(MODULE) $(BUILD)/process.so
+	@$(MAKE) --silent $(MODULE) $(BUILD)/process.so $(BUILD)/slow_resolver.so
 	@$(MAKE) --silent LUA_VERSION=jit # for Neovim and nginx
-	@LUA=$(LUA) LUA_VERSION=$(LUA_VERSION) LUA_INCDIR=$(LUA_INCDIR) $(LUA) $$(command -v busted) $(SPECS)
+	@LUA=$(LUA) LUA_VERSION=$(LUA_VERSION) LUA_INCDIR=$(LUA_INCDIR) BUILD=$(BUILD) $(LUA) $$(command -v busted) $(SPECS)
 
 # The suite on each of the Luas that Debian has; what is the same on all of them runs once.
 LUAS     = 5.1 5.2 5.3 5.4 jit
@@ -214,6 +217,17 @@ $(WATCHED): $(OBJECTS) spec/support/watched.c
 	$(compile) -c -o $(BUILD)/watched/watched.o spec/support/watched.c
 	$(link) -o $@ $(OBJECTS) $(BUILD)/watched/watched.o $(wrapped:%=-Wl,--wrap=%) $(CURL_LIBS) -lm -ldl
 
+# ---- long runs ----
+
+# Not part of the suite; `make soak COUNT=30000` and `make rounds ROUNDS=20` are their short forms.
+COUNT  = 1000000
+ROUNDS = 1000
+
+.PHONY: soak rounds
+soak rounds: dependencies
+	@$(MAKE) --silent $(MODULE) $(BUILD)/process.so $(BUILD)/state.so
+	@$(LUA) spec/long/$@.lua $(if $(filter soak,$@),$(COUNT),$(ROUNDS))
+
 # ---- installing ----
 
 SHARE = $(DESTDIR)$(PREFIX)/share/lua/$(LUA_ABI)/voicecredits
@@ -244,6 +258,7 @@ help:
 	@echo "make nvim          builds the module for Neovim, where it finds it: a plugin manager's build command"
 	@echo "make static        $(ARCHIVE), for programs that link everything"
 	@echo "make bench-hosts   how long the module holds a game's frame, Neovim and nginx"
+	@echo "make soak          COUNT=$(COUNT) checks: memory and descriptors; make rounds: ROUNDS=$(ROUNDS) ends, closes, forks"
 	@echo "make install       PREFIX=$(PREFIX) DESTDIR=; make uninstall takes it back"
 	@echo "make dependencies  installs the Debian packages that are missing"
 	@echo "make clean         removes build/"

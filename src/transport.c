@@ -239,7 +239,8 @@ static void finish(struct transport *transport, struct exchange *exchange, CURLc
     put_handle_back(transport, handle);
 }
 
-/* libcurl is told the limit too, but it does not look at the time of a transfer that waits for a connection of others. */
+/* libcurl is told the limit too, which it shares out among a host's addresses; but it does not look at the time of a
+ * transfer that waits for a connection of another. */
 static void expire(struct transport *transport, struct exchange *exchange, int64_t now)
 {
     if (exchange->handle == NULL) {
