@@ -31,7 +31,8 @@ struct transport {
     int pipe_read, pipe_write;
     bool running; /* the thread is there to be joined */
     pthread_t thread;
-    struct list live_link; /* in `live`, for the end of the process */
+    struct list live_link; /* in `live`, for the end of the process and for forks */
+    pthread_mutex_t work;  /* the thread holds it but for its sleep */
 
     /* Shared, under the lock. */
     pthread_mutex_t lock;
@@ -72,13 +73,31 @@ static void stop_all_at_exit(void)
     }
 }
 
+/* A fork copies the locks of OpenSSL and libcurl as they stand: one that an I/O thread held would be locked in the child
+ * for ever. So a fork waits until every thread has paused; since it has `live_lock` first, none starts again before it. */
+static void begin_work(struct transport *transport)
+{
+    pthread_mutex_lock(&live_lock);
+    pthread_mutex_lock(&transport->work);
+    pthread_mutex_unlock(&live_lock);
+}
+
+static void pause_work(struct transport *transport)
+{
+    pthread_mutex_unlock(&transport->work);
+}
+
 static void before_fork(void)
 {
     pthread_mutex_lock(&live_lock);
+    for (struct list *link = live.next; link != &live; link = link->next)
+        pthread_mutex_lock(&list_member(link, struct transport, live_link)->work);
 }
 
 static void after_fork_in_parent(void)
 {
+    for (struct list *link = live.next; link != &live; link = link->next)
+        pthread_mutex_unlock(&list_member(link, struct transport, live_link)->work);
     pthread_mutex_unlock(&live_lock);
 }
 
@@ -319,6 +338,7 @@ static void *io_thread(void *argument)
 {
     struct transport *transport = argument;
     be_modest();
+    begin_work(transport);
     while (take_orders(transport)) {
         int running;
         start_and_expire(transport, clock_now());
@@ -326,10 +346,13 @@ static void *io_thread(void *argument)
         collect(transport);
         bool more = !list_empty(&transport->finished); /* their places are free: do not sleep on those in line */
         publish(transport);
+        pause_work(transport);
         if (!more) curl_multi_poll(transport->multi, NULL, 0, time_to_sleep(transport), NULL);
+        begin_work(transport);
     }
     cancel_all(transport);
     publish(transport);
+    pause_work(transport);
     return NULL;
 }
 
@@ -398,6 +421,7 @@ struct transport *transport_open(const struct transport_limits *limits)
     list_init(&transport->finished);
     list_init(&transport->idle);
     pthread_mutex_init(&transport->lock, NULL);
+    pthread_mutex_init(&transport->work, NULL);
     if (!open_pipe(transport) || !open_curl(transport, limits) || !start_thread(transport)) {
         int problem = errno;
         transport_stop(transport);
@@ -452,6 +476,7 @@ void transport_free(struct transport *transport)
     transport_hang_up(transport);
     if (transport_is_foreign(transport)) return; /* the rest is as the parent's thread left it in its work */
     pthread_mutex_destroy(&transport->lock);
+    pthread_mutex_destroy(&transport->work);
     free(transport);
 }
 
