@@ -24,11 +24,33 @@ void exchange_reset(struct exchange *exchange)
     secret_free(exchange->detail); /* libcurl's words on a proxy may repeat its password */
     exchange->response = NULL;
     exchange->detail = NULL;
+    exchange->complaint = NULL;
     exchange->name_not_found = false;
     exchange->outcome = EXCHANGE_ANSWERED;
 }
 
 /* ---- what libcurl calls; to stop it they return another number than they were given ---- */
+
+_Static_assert(RESPONSE_HEADER_LIMIT == 64 * 1024 && RESPONSE_BODY_LIMIT == 1024 * 1024, "as these texts say");
+static const char *const headers_too_large = "more than 64 KiB of headers";
+static const char *const body_too_large = "a body of more than 1024 KiB";
+
+static size_t refuse(struct exchange *exchange, const char *complaint)
+{
+    exchange->outcome = EXCHANGE_PROTOCOL;
+    exchange->complaint = complaint;
+    return 0;
+}
+
+static size_t on_status_line(struct exchange *exchange, size_t length)
+{
+    struct response *response = exchange->response;
+    memset(&response->headers, 0, sizeof response->headers); /* what came before it was an interim answer */
+    response->header_ended = false;
+    curl_easy_getinfo(exchange->handle->easy, CURLINFO_RESPONSE_CODE, &response->status);
+    if (response->status == 101) return refuse(exchange, "HTTP 101, a change of protocol that was not asked for");
+    return length;
+}
 
 static size_t on_header(char *line, size_t one, size_t length, void *user)
 {
@@ -36,23 +58,17 @@ static size_t on_header(char *line, size_t one, size_t length, void *user)
     struct exchange *exchange = user;
     struct response *response = exchange->response;
     response->header_bytes += length;
-    if (response->header_bytes > RESPONSE_HEADER_LIMIT) {
-        exchange->outcome = EXCHANGE_PROTOCOL;
-        return 0;
-    }
-    if (length >= 5 && memcmp(line, "HTTP/", 5) == 0) {
-        /* A new status line: what came before it was an interim answer. */
-        memset(&response->headers, 0, sizeof response->headers);
-        response->header_ended = false;
-        return length;
-    }
+    if (response->header_bytes > RESPONSE_HEADER_LIMIT) return refuse(exchange, headers_too_large);
+    if (response->header_ended && response->status >= 200)
+        return length; /* a trailer: it comes too late to mean anything */
+    if (length >= 5 && memcmp(line, "HTTP/", 5) == 0) return on_status_line(exchange, length);
     if (length > 0 && (line[0] == '\r' || line[0] == '\n')) response->header_ended = true;
     const char *colon = memchr(line, ':', length);
     if (colon != NULL) {
         size_t name_length = (size_t)(colon - line);
         response_header(response, exchange->request_id_header, line, name_length, colon + 1, length - name_length - 1);
     }
-    return length;
+    return response->headers.odd_length ? refuse(exchange, "a wrong or a doubled Content-Length") : length;
 }
 
 static size_t on_body(char *data, size_t one, size_t length, void *user)
@@ -61,7 +77,7 @@ static size_t on_body(char *data, size_t one, size_t length, void *user)
     struct exchange *exchange = user;
     switch (response_append(exchange->response, data, length)) {
     case RESPONSE_GROWN: return length;
-    case RESPONSE_TOO_LARGE: exchange->outcome = EXCHANGE_PROTOCOL; return 0;
+    case RESPONSE_TOO_LARGE: return refuse(exchange, body_too_large);
     default: exchange->outcome = EXCHANGE_RESOURCES; return 0;
     }
 }
@@ -113,8 +129,24 @@ static void part(struct exchange *exchange)
 
 /* ---- the outcome ---- */
 
-static enum exchange_outcome judge(CURLcode code, bool deadline_passed)
+/* Three codes that libcurl has for faults of the answer as well as for what they are named after. */
+static bool is_malformed(const struct exchange *exchange, CURLcode code)
 {
+    curl_off_t first_byte = 0;
+    switch (code) {
+    case CURLE_RECV_ERROR:
+        return strstr(exchange->handle->detail, "chunk") != NULL; /* or a reset: its words alone tell */
+    case CURLE_OUT_OF_MEMORY:                                     /* a line longer than libcurl's own limit */
+    case CURLE_BAD_FUNCTION_ARGUMENT:                             /* a trailer without a colon */
+        return curl_easy_getinfo(exchange->handle->easy, CURLINFO_STARTTRANSFER_TIME_T, &first_byte) == CURLE_OK &&
+               first_byte > 0 && (code != CURLE_OUT_OF_MEMORY || !exchange->response->header_ended);
+    default: return false;
+    }
+}
+
+static enum exchange_outcome judge(const struct exchange *exchange, CURLcode code, bool deadline_passed)
+{
+    if (is_malformed(exchange, code)) return EXCHANGE_PROTOCOL;
     switch (code) {
     case CURLE_OK: return EXCHANGE_ANSWERED;
     case CURLE_OPERATION_TIMEDOUT:
@@ -138,6 +170,9 @@ static enum exchange_outcome judge(CURLcode code, bool deadline_passed)
     case CURLE_TOO_MANY_REDIRECTS:
     case CURLE_WRITE_ERROR:
     case CURLE_RANGE_ERROR:
+#if LIBCURL_VERSION_NUM >= 0x080600
+    case CURLE_TOO_LARGE:
+#endif
     case CURLE_HTTP2: return EXCHANGE_PROTOCOL;
     case CURLE_OUT_OF_MEMORY:
     case CURLE_FAILED_INIT:
@@ -147,37 +182,31 @@ static enum exchange_outcome judge(CURLcode code, bool deadline_passed)
     }
 }
 
-/* What went wrong, where libcurl or we have words for it. */
-static void describe(struct exchange *exchange, CURLcode code, bool cut, bool stopped_by_us)
+/* Our own words where we have some: libcurl's are about what its callbacks returned, or about memory, and on a proxy that
+ * it cannot use they quote the URL with the password in it. */
+static void explain(struct exchange *exchange, CURLcode code)
 {
-    char *words = exchange->handle->detail;
-    const size_t size = sizeof exchange->handle->detail;
-    if (cut) {
-        snprintf(words, size, "the connection was closed in the headers");
-    } else if (exchange->response->header_bytes > RESPONSE_HEADER_LIMIT) {
-        snprintf(words, size, "more than %u KiB of headers", RESPONSE_HEADER_LIMIT / 1024);
-    } else if (code == CURLE_FILESIZE_EXCEEDED || (stopped_by_us && exchange->outcome == EXCHANGE_PROTOCOL)) {
-        snprintf(words, size, "a body of more than %u KiB", RESPONSE_BODY_LIMIT / 1024);
-    } else if (words[0] == '\0') {
-        snprintf(words, size, "%s", curl_easy_strerror(code));
-    } else if (strncmp(words, "Unsupported proxy", 17) == 0) {
-        /* There libcurl quotes the proxy's URL, with the password in it. */
-        snprintf(words, size, "the proxy's URL is not one that can be used");
-    }
+    const char *words = exchange->complaint, *said = exchange->handle->detail;
+    if (code == CURLE_FILESIZE_EXCEEDED) words = body_too_large;
+    if (code == CURLE_OUT_OF_MEMORY && exchange->outcome == EXCHANGE_PROTOCOL) words = headers_too_large;
+    if (strncmp(said, "Unsupported proxy", 17) == 0) words = "the proxy's URL is not one that can be used";
+    if (words == NULL) words = said[0] != '\0' ? said : curl_easy_strerror(code);
     exchange->detail = strdup(words);
 }
 
 void exchange_finish(struct exchange *exchange, int code, int64_t now)
 {
     struct response *response = exchange->response;
-    bool stopped_by_us = exchange->outcome != EXCHANGE_ANSWERED;
-    if (!stopped_by_us) exchange->outcome = judge((CURLcode)code, now >= exchange->deadline - CLOCK_MILLISECOND);
+    bool late = now >= exchange->deadline - CLOCK_MILLISECOND;
+    if (exchange->outcome == EXCHANGE_ANSWERED) exchange->outcome = judge(exchange, (CURLcode)code, late);
     exchange->name_not_found = code == CURLE_COULDNT_RESOLVE_HOST;
     curl_easy_getinfo(exchange->handle->easy, CURLINFO_RESPONSE_CODE, &response->status);
     /* To libcurl a connection that is closed in the headers is a whole answer without a body. */
-    bool cut = exchange->outcome == EXCHANGE_ANSWERED && (!response->header_ended || response->status < 200);
-    if (cut) exchange->outcome = EXCHANGE_NETWORK;
-    if (exchange->outcome != EXCHANGE_ANSWERED) describe(exchange, (CURLcode)code, cut, stopped_by_us);
+    if (exchange->outcome == EXCHANGE_ANSWERED && (!response->header_ended || response->status < 200)) {
+        exchange->outcome = EXCHANGE_NETWORK;
+        exchange->complaint = "the connection was closed in the headers";
+    }
+    if (exchange->outcome != EXCHANGE_ANSWERED) explain(exchange, (CURLcode)code);
     part(exchange);
 }
 

@@ -37,6 +37,7 @@ struct exchange {
     enum exchange_outcome outcome;
     bool name_not_found;
     struct response *response; /* NULL when it was never sent */
+    const char *complaint;     /* why we stopped reading it, or NULL; a constant */
     char *detail;              /* libcurl's own words on what went wrong, or NULL */
 
     /* The transport's own. */

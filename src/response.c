@@ -75,16 +75,39 @@ static void note(char *field, size_t size, const char *value, size_t length)
     field[length] = '\0';
 }
 
+static void note_first(char *field, size_t size, const char *value, size_t length)
+{
+    if (field[0] == '\0') note(field, size, value, length);
+}
+
 /* For a value that counts as a whole: cut it would be another number or date, or show the start of a key that stands in
  * it, which is known by all its letters only. One that does not fit is as if it had not come. */
 static void note_first_whole(char *field, size_t size, const char *value, size_t length)
 {
-    if (field[0] == '\0' && length < size) note(field, size, value, length);
+    if (length < size) note_first(field, size, value, length);
 }
 
 static bool is_space(char letter)
 {
     return letter == ' ' || letter == '\t' || letter == '\r' || letter == '\n';
+}
+
+static void note_length(struct response_headers *headers, const char *value, size_t length)
+{
+    char *first = headers->content_length;
+    bool again = first[0] != '\0', same = strlen(first) == length && memcmp(first, value, length) == 0;
+    size_t digits = 0;
+    while (digits < length && value[digits] >= '0' && value[digits] <= '9') digits++;
+    if (length == 0 || digits < length || (again && !same)) headers->odd_length = true;
+    note_first(first, sizeof headers->content_length, value, length);
+}
+
+static void note_coding(struct response_headers *headers, const char *value, size_t length)
+{
+    bool plain = length == 0 || text_same_name("identity", value, length) || text_same_name("chunked", value, length);
+    bool fits = length < sizeof headers->content_encoding;
+    if (!plain)
+        note(headers->content_encoding, sizeof headers->content_encoding, fits ? value : "?", fits ? length : 1);
 }
 
 void response_header(struct response *response, const char *request_id_header, const char *name, size_t name_length,
@@ -95,14 +118,12 @@ void response_header(struct response *response, const char *request_id_header, c
     while (value_length > 0 && is_space(value[value_length - 1])) value_length--;
 
     if (text_same_name("content-type", name, name_length)) {
-        if (headers->content_type[0] == '\0')
-            note(headers->content_type, sizeof headers->content_type, value, value_length);
-    } else if (text_same_name("content-encoding", name, name_length)) {
-        if (value_length > 0 && !text_same_name("identity", value, value_length)) {
-            bool fits = value_length < sizeof headers->content_encoding;
-            note(headers->content_encoding, sizeof headers->content_encoding, fits ? value : "?",
-                 fits ? value_length : 1);
-        }
+        note_first(headers->content_type, sizeof headers->content_type, value, value_length);
+    } else if (text_same_name("content-encoding", name, name_length) ||
+               text_same_name("transfer-encoding", name, name_length)) {
+        note_coding(headers, value, value_length);
+    } else if (text_same_name("content-length", name, name_length)) {
+        note_length(headers, value, value_length);
     } else if (text_same_name("retry-after", name, name_length)) {
         note_first_whole(headers->retry_after, sizeof headers->retry_after, value, value_length);
     } else if (request_id_header != NULL && text_same_name(request_id_header, name, name_length)) {
