@@ -148,6 +148,11 @@ describe("trying again:", function()
     assert.equal(3, fails("network", nil, "close-early", { retries = 2 }).attempts)
   end)
 
+  it("so is one that is closed after an interim answer", function()
+    server:set("hint", "HTTP/1.1 103 Early Hints\r\n\r\n", { close = true })
+    assert.equal(2, fails("network", nil, "hint", { retries = 1 }).attempts)
+  end)
+
   it("what will not pass is not", function()
     for _, status in ipairs { 400, 401, 402, 403, 404, 410, 422, 302, 204 } do
       server:set("no", support.response(status, "{}"))

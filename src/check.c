@@ -212,7 +212,7 @@ static void read_outcome(const struct check *check, struct failure *failure)
         break;
     case EXCHANGE_NETWORK:
         failure_set(failure, FAILURE_NETWORK, "%s", detail);
-        failure->retryable = exchange->response == NULL || exchange->response->status == 0;
+        failure->retryable = exchange->response == NULL || exchange->response->status < 200; /* 1xx is no answer */
         if (exchange->name_not_found) answer_mention_end(failure, check->provider);
         break;
     case EXCHANGE_TLS: failure_set(failure, FAILURE_TLS, "%s", detail); break;

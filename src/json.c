@@ -126,6 +126,8 @@ static bool is_plain(const char *text, size_t length)
 
 bool json_decode(lua_State *L, const char *text, size_t length)
 {
+    /* The decoder takes a NUL for the end of the text, whatever comes behind it. */
+    if (memchr(text, '\0', length) != NULL) return false;
     luaL_checkstack(L, 8, "JSON");
     push_decoder(L);
     lua_getfield(L, -1, "lenient");
