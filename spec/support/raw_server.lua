@@ -1,4 +1,8 @@
---- A server of raw sockets for the answers that no well-behaved server gives. Its own process; see server.lua.
+--- A server of raw sockets for the answers that no well-behaved server gives: `raw_server.lua [FOLDER]`. Its own process;
+-- see server.lua.
+--
+-- With a FOLDER it gives the same answers over TLS too, on one port for each kind of certificate (certificates.lua), and
+-- writes its authority to FOLDER/ca.pem.
 --
 -- The first segment of a request's path names a behaviour. These are always there:
 --   hang              reads the request and never answers
@@ -7,12 +11,15 @@
 -- Others are set: POST /__set?name=X has the raw bytes of the answer as its body, and these options in its query:
 --   delay=SECONDS     waits first              drip=N     sends N bytes a second
 --   repeat=N          sends what follows the head N times
---   close=1           closes at the end        reset=1    resets at the end, on a port of its own (see serve_reset)
--- GET /__log and GET /__count tell what came in, POST /__clear forgets it.
+--   close=1           closes at the end        reset=1    resets at the end, on ports of its own (see serve_reset)
+--   blunt=1           sends at once and without TLS to whoever connects, on a port of its own
+--   cut=N             gives the first N bytes that the TLS server says in its handshake, on a port of its own
+-- POST /__set_all does so for an array of { name, raw, options }. GET /__log and GET /__count tell what came in, POST /__clear forgets it.
 
 local folder = arg[0]:match("^(.*/)") or "./"
 package.path = folder .. "?.lua;" .. package.path
 
+local certificates = require "certificates"
 local cjson = require "cjson"
 local cqueues = require "cqueues"
 local cs = require "cqueues.socket"
@@ -20,7 +27,9 @@ local lifeline = require "lifeline"
 
 local loop = cqueues.new()
 local behaviours = {} -- name -> { raw, options }
-local reset_ports = {} -- name -> port, of the behaviours that reset
+local own_ports = {} -- name -> { http = port, https = port }, of the behaviours that have ports of their own
+local home = arg[1]
+local contexts, tls_ports = {}, {} -- by kind of certificate, with a FOLDER
 local log = {}
 local count = { connections = 0, open = 0, in_progress = 0, peak = 0 }
 
@@ -133,11 +142,42 @@ local function serve_reset(socket, name)
   socket:close()
 end
 
+local function wait_for_end(socket)
+  repeat until not socket:xread(-4096)
+end
+
+local function serve_blunt(socket, name)
+  local behaviour = behaviours[name]
+  if send_behaviour(socket, behaviour) and not behaviour.options.close then wait_for_end(socket) end
+  socket:close()
+end
+
+-- Stands between the client and the TLS server, whose words end after a number of bytes.
+local function serve_cut(socket, name)
+  local options = behaviours[name].options
+  local server = cs.connect { host = "127.0.0.1", port = tls_ports.good, nodelay = true }
+  server:onerror(function(_, _, why) return why end)
+  server:setmode("b", "b")
+  loop:wrap(function()
+    for bytes in function() return socket:xread(-4096) end do server:xwrite(bytes, "bn") end
+    server:shutdown("rw")
+  end)
+  local left = options.cut
+  while left > 0 do
+    local bytes = server:xread(-left)
+    if not bytes then break end
+    socket:xwrite(bytes, "bn")
+    left = left - #bytes
+  end
+  if options.close then socket:shutdown("rw") else cqueues.poll(server) end
+end
+
 -- Listening ----------------------------------------------------------------------------------------------------------
 
 local function quiet(_, _, why) return why end
 
-local function listen(serve)
+-- Serves each connection on a port of its own, over TLS where there is a context; returns the port.
+local function listen(serve, context)
   local listener = assert(cs.listen { host = "127.0.0.1", port = 0, nodelay = true })
   listener:onerror(quiet)
   assert(listener:listen())
@@ -148,7 +188,9 @@ local function listen(serve)
       socket:onerror(quiet)
       socket:setmode("b", "b")
       socket:setmaxline(65536)
-      loop:wrap(serve, socket)
+      loop:wrap(function()
+        if not context or socket:starttls(context, 10) then serve(socket) else socket:close() end
+      end)
     end
   end)
   return (select(3, listener:localname()))
@@ -156,22 +198,46 @@ end
 
 -- Control ------------------------------------------------------------------------------------------------------------
 
-local known_options = { delay = true, drip = true, ["repeat"] = true, close = true, reset = true }
+local known_options = { "delay", "drip", "repeat", "close", "reset", "blunt", "cut" }
+for _, option in ipairs(known_options) do known_options[option] = true end
 local controls = {}
+
+local function own_ports_of(name, options)
+  local serve = options.reset and serve_reset or options.blunt and serve_blunt or options.cut and serve_cut
+  if not serve then return nil end
+  local function serve_name(socket) serve(socket, name) end
+  local ports = own_ports[name] or { http = listen(serve_name) }
+  ports.https = ports.https or (options.reset and home and listen(serve_name, contexts.good)) or ports.http
+  own_ports[name] = ports
+  return ports
+end
+
+-- Returns the behaviour's own ports, if it needs some.
+local function set(name, raw, options)
+  for option in pairs(options) do
+    if not known_options[option] then error("unknown option " .. option) end
+    options[option] = tonumber(options[option]) or error("option " .. option .. " is not a number")
+  end
+  behaviours[name] = { raw = raw, options = options }
+  return own_ports_of(name, options)
+end
 
 function controls.__set(request)
   local query = read_query(request.path)
-  local name, options = query.name, {}
+  local name = query.name
   query.name = nil
   if not name then return 400, { error = "no name" } end
-  for option, value in pairs(query) do
-    if not known_options[option] then return 400, { error = "unknown option " .. option } end
-    options[option] = tonumber(value) or error("option " .. option .. " is not a number")
+  local ok, ports = pcall(set, name, request.body, query)
+  if not ok then return 400, { error = ports } end
+  return 200, ports or {}
+end
+
+function controls.__set_all(request)
+  local all_ports = {}
+  for _, behaviour in ipairs(cjson.decode(request.body)) do
+    all_ports[behaviour.name] = set(behaviour.name, behaviour.raw, behaviour.options or {})
   end
-  behaviours[name] = { raw = request.body, options = options }
-  if not options.reset then return 200, {} end
-  reset_ports[name] = reset_ports[name] or listen(function(socket) serve_reset(socket, name) end)
-  return 200, { port = reset_ports[name] }
+  return 200, all_ports
 end
 
 function controls.__log() return 200, #log > 0 and log or cjson.empty_array or {} end
@@ -204,4 +270,14 @@ local function serve(socket)
   socket:close()
 end
 
-lifeline.serve(listen(serve), loop)
+local lines = {}
+if home then
+  local authority = certificates.authority()
+  certificates.write(authority, home .. "/ca.pem")
+  for _, kind in ipairs(certificates.kinds) do
+    contexts[kind] = certificates.context(authority, kind)
+    tls_ports[kind] = listen(serve, contexts[kind])
+    lines[#lines + 1] = ("TLS %s %d"):format(kind, tls_ports[kind])
+  end
+end
+lifeline.serve(listen(serve), loop, lines)

@@ -68,9 +68,17 @@ local function class() return setmetatable({}, { __index = Process }) end
 local Raw = class()
 Raw.__index = Raw
 
-function support.raw_server()
-  local self = start("raw_server.lua")
-  self.ports = {}
+-- A folder of its own for a server that makes certificates.
+local function make_folder() return files.lines_of("mktemp -d")[1] end
+
+--- `options.tls`: the same answers over https too, with `ca_file` to trust, and a port in `tls_ports` for each kind of
+-- certificate (certificates.lua).
+function support.raw_server(options)
+  local home = options and options.tls and make_folder() or nil
+  local self = home and start("raw_server.lua", home) or start("raw_server.lua")
+  self.ports, self.tls_ports, self.home = {}, {}, home
+  self.ca_file = home and home .. "/ca.pem"
+  for kind, port in self.told:gmatch("TLS (%S+) (%d+)") do self.tls_ports[kind] = tonumber(port) end
   return setmetatable(self, Raw)
 end
 
@@ -90,18 +98,32 @@ end
 
 --- The base URL that chooses a behaviour.
 function Raw:url(behaviour)
-  return ("http://127.0.0.1:%d/%s"):format(self.ports[behaviour] or self.port, behaviour)
+  local own = self.ports[behaviour]
+  return ("http://127.0.0.1:%d/%s"):format(own and own.http or self.port, behaviour)
 end
 
---- Sets what a behaviour answers: raw bytes, with options { delay, drip, ["repeat"], close, reset }.
--- Set a resetting behaviour before asking for its URL: it has a port of its own.
+--- The same over https, by a server with that kind of certificate (default "good").
+function Raw:tls_url(behaviour, certificate)
+  local own = self.ports[behaviour]
+  return ("https://127.0.0.1:%d/%s"):format(own and own.https or self.tls_ports[certificate or "good"], behaviour)
+end
+
+local function own_ports(ports) return ports and ports.http and ports or nil end
+
+--- Sets what a behaviour answers: raw bytes, with the options of raw_server.lua.
+-- Set one with ports of its own (reset, blunt, cut) before asking for its URL.
 function Raw:set(name, raw_bytes, options)
   local query = { "name=" .. name }
   for option, value in pairs(options or {}) do
     if value == true then value = 1 end
     query[#query + 1] = option .. "=" .. tostring(value)
   end
-  self.ports[name] = control(self, "POST", "/__set?" .. table.concat(query, "&"), raw_bytes).port
+  self.ports[name] = own_ports(control(self, "POST", "/__set?" .. table.concat(query, "&"), raw_bytes))
+end
+
+--- The same for many at once: an array of { name, raw, options }.
+function Raw:set_all(behaviours)
+  for name, ports in pairs(control(self, "POST", "/__set_all", cjson.encode(behaviours))) do self.ports[name] = ports end
 end
 
 --- All requests since the last clear: array of { behaviour, request = the raw head, connection = number, at = time }.
@@ -112,6 +134,12 @@ function Raw:count() return control(self, "GET", "/__count") end
 
 --- Forgets the log and the counts.
 function Raw:clear() control(self, "POST", "/__clear") end
+
+--- Ends the process and removes its certificate.
+function Raw:stop()
+  Process.stop(self)
+  for _, name in ipairs(self.home and { "/ca.pem", "" } or {}) do os.remove(self.home .. name) end
+end
 
 --- The bytes of an orderly HTTP/1.1 answer, for `set`.
 function support.response(status, body, headers)
@@ -154,9 +182,7 @@ function support.tls_server(options)
   options = options or {}
   local certificate = options.certificate or "good"
   if not certificates[certificate] then error("unknown certificate '" .. tostring(certificate) .. "'", 2) end
-  local made = assert(io.popen("mktemp -d", "r"))
-  local home = made:read("*l")
-  made:close()
+  local home = make_folder()
   local file = assert(io.open(home .. "/body", "wb"))
   file:write(options.body or "{}")
   file:close()
