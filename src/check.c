@@ -205,10 +205,12 @@ static void read_outcome(const struct check *check, struct failure *failure)
 {
     const struct exchange *exchange = &check->exchange;
     const char *detail = exchange->detail != NULL ? exchange->detail : "";
+    char timeout[TEXT_NUMBER_SIZE];
     switch (exchange->outcome) {
     case EXCHANGE_TIMEOUT:
-        failure_set(failure, FAILURE_TIMEOUT,
-                    exchange->response != NULL ? "no answer within %g s" : "not begun within %g s", check->timeout);
+        text_shortest(timeout, check->timeout);
+        failure_set(failure, FAILURE_TIMEOUT, "%s within %s s", exchange->response != NULL ? "no answer" : "not begun",
+                    timeout);
         break;
     case EXCHANGE_NETWORK:
         failure_set(failure, FAILURE_NETWORK, "%s", detail);
