@@ -109,7 +109,7 @@ test: dependencies
 
 # The suite on each of the Luas that Debian has; what is the same on all of them runs once.
 LUAS     = 5.1 5.2 5.3 5.4 jit
-RUN_ONCE = spec/house_spec.lua spec/nvim_spec.lua spec/openresty_spec.lua spec/sandbox_spec.lua spec/support_spec.lua
+RUN_ONCE = spec/faults_locale_spec.lua spec/house_spec.lua spec/nvim_spec.lua spec/openresty_spec.lua spec/sandbox_spec.lua spec/support_spec.lua
 
 test-all:
 	@$(MAKE) --silent dependencies PACKAGES="$(DEBIAN_RUN) $(DEBIAN_TEST) $(DEBIAN_LUAS)"
@@ -167,6 +167,13 @@ nvim:
 	@$(MAKE) --silent LUA_VERSION=jit build/jit/voicecredits/core.so
 	cp build/jit/voicecredits/core.so $(NVIM_MODULE).new
 	mv -f $(NVIM_MODULE).new $(NVIM_MODULE)
+
+# ---- faults ----
+
+# Every fault of spec/faults.lua, here and in processes with a decimal comma, west and east of UTC.
+.PHONY: faults
+faults:
+	@$(MAKE) --silent test SPECS="spec/faults_spec.lua spec/faults_locale_spec.lua"
 
 # ---- how long hosts are held ----
 
@@ -255,6 +262,7 @@ help:
 	@echo "make test-all      the same on Lua 5.1, 5.2, 5.3, 5.4 and LuaJIT"
 	@echo "make keys          that no API key is shown, left behind or sent where it does not belong"
 	@echo "make lint          luacheck and cppcheck"
+	@echo "make faults        the fault table, also with a decimal comma and in time zones west and east of UTC"
 	@echo "make nvim          builds the module for Neovim, where it finds it: a plugin manager's build command"
 	@echo "make static        $(ARCHIVE), for programs that link everything"
 	@echo "make bench-hosts   how long the module holds a game's frame, Neovim and nginx"

@@ -31,7 +31,7 @@ local own_ports = {} -- name -> { http = port, https = port }, of the behaviours
 local home = arg[1]
 local contexts, tls_ports = {}, {} -- by kind of certificate, with a FOLDER
 local log = {}
-local count = { connections = 0, open = 0, in_progress = 0, peak = 0 }
+local count = { accepted = 0, connections = 0, open = 0, in_progress = 0, peak = 0 }
 
 -- Reading ------------------------------------------------------------------------------------------------------------
 
@@ -185,6 +185,7 @@ local function listen(serve, context)
     while true do
       local socket = listener:accept({ nodelay = true })
       if not socket then break end
+      count.accepted = count.accepted + 1
       socket:onerror(quiet)
       socket:setmode("b", "b")
       socket:setmaxline(65536)
@@ -246,7 +247,7 @@ function controls.__count() return 200, count end
 
 function controls.__clear()
   log = {}
-  count.connections, count.peak = 0, count.in_progress
+  count.accepted, count.connections, count.peak = 0, 0, count.in_progress
   return 200, {}
 end
 

@@ -129,7 +129,8 @@ end
 --- All requests since the last clear: array of { behaviour, request = the raw head, connection = number, at = time }.
 function Raw:log() return control(self, "GET", "/__log") end
 
---- { connections = opened since the last clear, open = now, in_progress = requests now, peak = the most at once }.
+--- { accepted = connections of any kind since the last clear, this question's included, connections = those of them that asked
+-- something, open = now, in_progress = requests now, peak = the most at once }.
 function Raw:count() return control(self, "GET", "/__count") end
 
 --- Forgets the log and the counts.
