@@ -188,6 +188,10 @@ bench-hosts:
 
 # ---- how fast it is ----
 
+# What the benchmark itself needs, and the contenders of others; one that is not installed is shown as such.
+DEBIAN_SITE  = openssl ca-certificates curl
+DEBIAN_BENCH = lua5.1 lua5.2 lua-curl lua-http lua-socket lua-sec python3-aiohttp nodejs
+
 BENCH = $(BUILD)/bench
 
 $(BENCH)/measure $(BENCH)/relay: $(BENCH)/%: bench/%.c
@@ -201,10 +205,8 @@ $(BENCH)/bare: bench/contenders/bare.c
 $(BUILD)/bench_clock.so: bench/clock.c | $(BUILD)/headers-found
 	$(compile) -fvisibility=default $(LDFLAGS) $(shared) -o $@ $<
 
-.PHONY: bench
-bench:
-	@$(MAKE) --silent dependencies PACKAGES="$(DEBIAN_RUN) $(DEBIAN_TEST)"
-	@$(MAKE) --silent $(MODULE) $(BENCH)/measure $(BENCH)/bare $(BUILD)/bench_clock.so
+.PHONY: bench bench-quick bench-deps bench-tools
+bench: bench-tools
 	@BENCH=$(BENCH) LUA=$(LUA) $(LUA) bench/run.lua
 
 # ---- keys ----
@@ -234,6 +236,16 @@ ROUNDS = 1000
 soak rounds: dependencies
 	@$(MAKE) --silent $(MODULE) $(BUILD)/process.so $(BUILD)/state.so
 	@$(LUA) spec/long/$@.lua $(if $(filter soak,$@),$(COUNT),$(ROUNDS))
+
+bench-quick: bench-tools
+	@BENCH=$(BENCH) LUA=$(LUA) QUICK=1 $(LUA) bench/run.lua
+
+bench-deps:
+	@$(MAKE) --silent dependencies PACKAGES="$(DEBIAN_RUN) $(DEBIAN_TEST) $(DEBIAN_SITE) $(DEBIAN_BENCH)"
+
+bench-tools:
+	@$(MAKE) --silent dependencies PACKAGES="$(DEBIAN_RUN) $(DEBIAN_TEST) $(DEBIAN_SITE)"
+	@$(MAKE) --silent $(MODULE) $(BENCH)/measure $(BENCH)/relay $(BENCH)/bare $(BUILD)/bench_clock.so
 
 # ---- installing ----
 
@@ -265,6 +277,8 @@ help:
 	@echo "make faults        the fault table, also with a decimal comma and in time zones west and east of UTC"
 	@echo "make nvim          builds the module for Neovim, where it finds it: a plugin manager's build command"
 	@echo "make static        $(ARCHIVE), for programs that link everything"
+	@echo "make bench         how fast it is, beside bare libcurl and six others (make bench-deps installs them); RUNS=5,"
+	@echo "                   CASES=\"a b\", ONLY=\"bare voicecredits\"; make bench-quick takes less than a minute"
 	@echo "make bench-hosts   how long the module holds a game's frame, Neovim and nginx"
 	@echo "make soak          COUNT=$(COUNT) checks: memory and descriptors; make rounds: ROUNDS=$(ROUNDS) ends, closes, forks"
 	@echo "make install       PREFIX=$(PREFIX) DESTDIR=; make uninstall takes it back"

@@ -82,17 +82,16 @@ end
 function modes.waiting()
   local voicecredits = require "voicecredits"
   local session = voicecredits.session { max_in_flight = 64, max_per_host = 13 }
-  local list, rows, ids = accounts(count), {}, {}
+  local list, ids = accounts(count), {}
   collectgarbage()
   local before = clock.resident()
   for i, account in ipairs(list) do
-    rows[i] = { provider = account.provider, account = account.account }
     ids[i] = session:submit(account.provider, { api_key = account.api_key, base_url = account.base_url,
       account = account.account })
   end
   print(("WAITING %.0f"):format((clock.resident() - before) * 1024 / count))
   session:close()
-  return count
+  return #ids
 end
 
 local function has_mapped(text)
