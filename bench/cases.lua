@@ -1,7 +1,7 @@
 --- What is measured, and the figures to reach.
 ---
---- A case is { id, title, accounts, entries, runs }; an entry is a contender with its work. Where the work of the quick
---- run is smaller, it stands in `quick`.
+--- A case is { id, title, entries, runs, figure, figure2 }: `entries` makes the list of who does what, each a contender
+--- with its piece of work; `runs` is how often beside the other cases; `figure` is what a contender tells of itself.
 
 local cases = {}
 
@@ -45,7 +45,7 @@ end
 ---@param quick boolean
 function cases.list(quick)
   local some = quick and 2000 or 10000
-  local many = quick and 20000 or 100000
+  local many = quick and 10000 or 100000
   local singles, rounds = quick and 500 or 2000, quick and 5 or 20
   local function many_work(accounts, count)
     return { mode = "many", accounts = accounts, count = count, in_flight = IN_FLIGHT }
@@ -62,7 +62,7 @@ function cases.list(quick)
       entries = everybody(many_work("https", some)),
     },
     {
-      id = "c", title = "cold: a new process checks five hosts over https once and ends", runs = 3,
+      id = "c", title = "cold: a new process checks five hosts over https once and ends", runs = quick and 2 or 3,
       entries = everybody(five "https"),
     },
     {
@@ -72,7 +72,7 @@ function cases.list(quick)
     },
     {
       id = "e", title = ("%s accounts in one check_all, %d in flight, http"):format(with_commas(many), IN_FLIGHT),
-      per_check = true,
+      runs = quick and 0.6 or 1,
       entries = these {
         { key = "bare", work = many_work("http", many) },
         { key = "voicecredits", work = many_work("http", many) },
@@ -84,16 +84,16 @@ function cases.list(quick)
     },
     {
       id = "f", title = ("cold, five hosts that are a round trip of %d ms away, https"):format(ROUND_TRIP),
-      entries = everybody(five "relay"), far = true,
+      entries = everybody(five "relay"),
     },
     {
       id = "f2", title = ("warm, five hosts that are a round trip of %d ms away, https (median of %d rounds)")
         :format(ROUND_TRIP, rounds),
-      figure = { name = "median", title = "five checks, ms", scale = 1e3 },
-      entries = everybody { mode = "rounds", accounts = "relay", count = rounds }, far = true,
+      figure = { name = "median", title = "five checks, ms", scale = 1e3 }, runs = quick and 0.4 or 1,
+      entries = everybody { mode = "rounds", accounts = "relay", count = rounds },
     },
     {
-      id = "g", title = "require \"voicecredits\", and the first check after it, http", runs = 5,
+      id = "g", title = "require \"voicecredits\", and the first check after it, http", runs = quick and 2 or 5,
       figure = { name = "require", title = "require, ms", scale = 1e3 },
       figure2 = { name = "first", title = "first check, ms", scale = 1e3 },
       entries = these { { key = "voicecredits", work = { mode = "require", accounts = "http", count = 1 } } },

@@ -1,4 +1,4 @@
---- `make bench`: runs every case with every contender in turn, several times, and prints the tables.
+--- `make bench`: runs every case, with its contenders in turn, several times, and prints the tables.
 ---
 ---   RUNS=5                      how often
 ---   CASES="a b" ONLY="bare voicecredits"     some of the cases, some of the contenders
@@ -12,7 +12,7 @@ local site = require "bench.site"
 
 local BENCH = os.getenv "BENCH" or "build/5.4/bench"
 local quick = os.getenv "QUICK" == "1"
-local runs = tonumber(os.getenv "RUNS" or "") or (quick and 3 or 5)
+local runs = tonumber(os.getenv "RUNS" or "") or 5
 local QUICK_CONTENDERS = "bare voicecredits curl"
 
 local function set_of(text)
@@ -107,7 +107,7 @@ end
 -- A B C A B C ...: what else the machine does falls to all alike.
 local function measure(case, here)
   local entries, found, results = entries_of(case), {}, {}
-  local rounds = runs * (case.runs or 1)
+  local rounds = math.ceil(runs * (case.runs or 1))
   for round = 1, rounds do
     for _, entry in ipairs(entries) do
       tell(("(%s) %d of %d: %s"):format(case.id, round, rounds, entry.title))

@@ -8,6 +8,7 @@
 
 local clock = require "bench_clock"
 
+local PATIENCE = 300 -- seconds: the time in line counts too
 local mode, count, in_flight = arg[1], tonumber(arg[2]), tonumber(arg[3])
 
 -- The five: { provider, base_url, api_key }.
@@ -61,7 +62,7 @@ end
 
 function modes.many()
   local voicecredits = require "voicecredits"
-  return count_good(voicecredits.check_all(accounts(count), { session = session_for(voicecredits) }))
+  return count_good(voicecredits.check_all(accounts(count), { session = session_for(voicecredits), timeout = PATIENCE }))
 end
 
 function modes.single()
