@@ -50,7 +50,6 @@ function cases.list(quick)
   local function many_work(accounts, count)
     return { mode = "many", accounts = accounts, count = count, in_flight = IN_FLIGHT }
   end
-  -- voicecredits takes its default session here, as a script of five lines would.
   local function five(accounts) return { mode = "many", accounts = accounts, count = 5, in_flight = 5 } end
   return {
     {
