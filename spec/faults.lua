@@ -11,7 +11,7 @@
 --   providers    whose checks get this answer (default: all five); over: "http", "https" (default: both)
 --   certificate  what the https server shows (default: "good"); trust: how the client knows the authority (default: "ca_file")
 --   environment  a function of the run (`home`, `ca_file`, `ca_path`) that returns variables: then a process of its own asks
---   check        options of the check (default: { timeout = 4, retries = 0 })
+--   check        options of the check (default: { timeout = 10, retries = 0 })
 --   expect       fields of the failure, or { balance = true } for the sample's amount, or { remaining = number, exact = text };
 --                says = words of its message, false = must be nil, retry_after = { from, to } a range
 --   longest      the longest time it may take, as a share of the check's timeout (default: 0.5, "at once")
@@ -60,7 +60,7 @@ row("no connection within connect_timeout", "", fails("network", { status = fals
   { over = { "https" }, server = { blunt = 1 }, check = { timeout = 3, connect_timeout = 0.3, retries = 0 }, longest = 0.1 })
 row("closed before the headers", nil, fails("network", { status = false, retryable = true }), { fixed = "close-early" })
 row("closed before the headers, tried again", nil, fails("network", { status = false, retryable = true, attempts = 2 }),
-  { fixed = "close-early", check = { timeout = 4, retries = 1 } })
+  { fixed = "close-early", check = { timeout = 10, retries = 1 } })
 row("closed in the status line", "HTTP/1.1 2", fails("network", { retryable = true }), CLOSE)
 row("closed in the headers", "HTTP/1.1 200 OK\r\nContent-Le", fails("network", { says = "in the headers" }), CLOSE)
 row("closed between the headers and their end", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n", fails("network"), CLOSE)
@@ -279,7 +279,7 @@ row("a redirect to itself", http(302, "{}", { "Location: " }), protocol "redirec
 -- Retry-After --------------------------------------------------------------------------------------------------------
 
 -- With one more try allowed: what does not fit into the timeout is told at once, after one attempt.
-local AGAIN = { check = { timeout = 4, retries = 1 } }
+local AGAIN = { check = { timeout = 10, retries = 1 } }
 local function later(value, retry_after, status)
   status = status or 429
   local function answer(about) return http(status, "{}", { "Retry-After: " .. (type(value) == "function" and value(about) or value) }) end
@@ -471,8 +471,8 @@ tls("TLS 1.1 only, where OpenSSL's configuration allows it", fails("tls", { stat
 tls("weak key, where OpenSSL's configuration allows it", BALANCE, { certificate = "weak-key", environment = support.permissive_openssl })
 tls("unknown issuer", fails("tls", { status = false, says = "issuer" }), { trust = "nobody", unseen = true })
 tls("an issuer of the same name with another key", fails("tls", { status = false }), { trust = "other", unseen = true })
-tls("a ca_file that is not there", fails("tls", { status = false }), { check = { timeout = 4, retries = 0, ca_file = "/nowhere/ca.pem" }, unseen = true })
-tls("a ca_file that is no certificate", fails("tls", { status = false }), { check = { timeout = 4, retries = 0, ca_file = "Makefile" }, unseen = true })
+tls("a ca_file that is not there", fails("tls", { status = false }), { check = { timeout = 10, retries = 0, ca_file = "/nowhere/ca.pem" }, unseen = true })
+tls("a ca_file that is no certificate", fails("tls", { status = false }), { check = { timeout = 10, retries = 0, ca_file = "Makefile" }, unseen = true })
 tls("plain text on the TLS port", fails("tls", { status = false }), { answer = http(400, "{}"), server = { blunt = 1 } })
 tls("an alert", fails("tls", { status = false }), { answer = "\21\3\3\0\2\2\40", server = { blunt = 1, close = 1 } })
 tls("a handshake that stops half way", fails("timeout", { status = false }), { server = { cut = 300 }, check = SHORT, longest = 1 })

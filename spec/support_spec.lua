@@ -120,6 +120,35 @@ describe("the raw server", function()
     socket:close()
   end)
 
+  it("on a port of its own speaks first, and reads nothing", function()
+    server:set_all { { name = "banner", raw = "SSH-2.0\r\n", options = { blunt = 1, close = 1 } }, { name = "other", raw = "\0\255" } }
+    local socket = connect(tonumber(server:url("banner"):match(":(%d+)/")))
+    assert.equal("SSH-2.0\r\n", socket:xread("*a"))
+    socket:close()
+    server:set("other", "\0\255", { close = true })
+    assert.equal("\0\255", ask("other"))
+  end)
+
+  it("gives the same over TLS, and lets a handshake stop where it is told", function()
+    local tls = support.raw_server { tls = true }
+    tls:set("good", support.response(200, "{}"), { close = true })
+    tls:set("cut", "", { cut = 10, close = true })
+    local function port_of(url) return tonumber(url:match(":(%d+)/")) end
+    local socket = connect(port_of(tls:tls_url "good"))
+    assert(socket:starttls(openssl_context.new("TLS", false), PATIENCE))
+    send_get(socket, "/good/v1/balance")
+    assert.equal("HTTP/1.1 200 Test\r\n", (socket:xread("*L")))
+    socket:close()
+    socket = connect(port_of(tls:tls_url "cut"))
+    assert.is_falsy(socket:starttls(openssl_context.new("TLS", false), PATIENCE))
+    socket:close()
+    for _, kind in ipairs { "good", "expired", "not-yet-valid", "wrong-name", "self-signed", "weak-key", "tls-1.1" } do
+      assert.is_number(tls.tls_ports[kind], kind)
+    end
+    tls:stop()
+    assert.is_nil(io.open(tls.ca_file))
+  end)
+
   it("counts how many requests were in progress at once", function()
     server:set("together", support.response(200, "{}"), { delay = 0.2, close = true })
     local loop = cqueues.new()

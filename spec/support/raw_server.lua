@@ -14,7 +14,8 @@
 --   close=1           closes at the end        reset=1    resets at the end, on ports of its own (see serve_reset)
 --   blunt=1           sends at once and without TLS to whoever connects, on a port of its own
 --   cut=N             gives the first N bytes that the TLS server says in its handshake, on a port of its own
--- POST /__set_all does so for an array of { name, raw, options }. GET /__log and GET /__count tell what came in, POST /__clear forgets it.
+-- POST /__set_all does so for an array of { name, raw, options }.
+-- GET /__log and GET /__count tell what came in, POST /__clear forgets it.
 
 local folder = arg[0]:match("^(.*/)") or "./"
 package.path = folder .. "?.lua;" .. package.path
@@ -112,6 +113,8 @@ local function answer(socket, request)
   return send(socket, plain(404, '{"error":"no such behaviour"}'))
 end
 
+local function quiet(_, _, why) return why end
+
 -- Counting -----------------------------------------------------------------------------------------------------------
 
 -- Counts one request while `work` goes on; `connection` is the number of its connection, if it had one before.
@@ -156,7 +159,7 @@ end
 local function serve_cut(socket, name)
   local options = behaviours[name].options
   local server = cs.connect { host = "127.0.0.1", port = tls_ports.good, nodelay = true }
-  server:onerror(function(_, _, why) return why end)
+  server:onerror(quiet)
   server:setmode("b", "b")
   loop:wrap(function()
     for bytes in function() return socket:xread(-4096) end do server:xwrite(bytes, "bn") end
@@ -169,12 +172,11 @@ local function serve_cut(socket, name)
     socket:xwrite(bytes, "bn")
     left = left - #bytes
   end
-  if options.close then socket:shutdown("rw") else cqueues.poll(server) end
+  if not options.close then wait_for_end(server) end -- what it says is read, and not passed on
+  socket:shutdown("rw")
 end
 
 -- Listening ----------------------------------------------------------------------------------------------------------
-
-local function quiet(_, _, why) return why end
 
 -- Serves each connection on a port of its own, over TLS where there is a context; returns the port.
 local function listen(serve, context)
