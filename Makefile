@@ -129,6 +129,20 @@ lint: dependencies
 picture: $(MODULE)
 	$(LUA) doc/picture.lua > doc/terminal.svg
 
+# ---- memory that runs out ----
+
+# The module once more, so that whatever it takes can be made to fail, and the interpreter that does so.
+FAULTS     = build/faults/$(LUA_VERSION)
+FAULTS_LUA = $(if $(filter jit,$(LUA_VERSION)),luajit-5.1,lua$(LUA_VERSION))
+
+.PHONY: faults memory
+faults:
+	@$(MAKE) --silent BUILD=$(FAULTS) CPPFLAGS=-DVOICECREDITS_FAULTS $(FAULTS)/voicecredits/core.so $(FAULTS)/faults
+
+%/faults: spec/support/faults.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(WARNINGS) $(CFLAGS) $(CPPFLAGS) -pthread -I$(LUA_INCDIR) $(LDFLAGS) -rdynamic -o $@ $< -l$(FAULTS_LUA)
+
 # ---- static archive ----
 
 # One archive for hosts that link everything: luaopen_voicecredits holds the Lua files too. Where objcopy exists all but
