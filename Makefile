@@ -9,6 +9,7 @@ DESTDIR     =
 DEBIAN_RUN  = lua5.4 liblua5.4-dev libcurl4-openssl-dev lua-cjson lua-argparse lua-term lua-http
 DEBIAN_TEST = lua-busted lua-check luarocks cppcheck locales lua-copas lua-luv lua-socket neovim nginx libnginx-mod-http-lua \
               lua-resty-core lua-resty-lrucache luajit2 libluajit2-5.1-dev
+DEBIAN_FUZZ = clang libclang-rt-dev llvm
 DEBIAN_LUAS = lua5.1 liblua5.1-0-dev lua5.2 liblua5.2-dev lua5.3 liblua5.3-dev
 
 # ---- which Lua ----
@@ -189,6 +190,39 @@ nvim:
 faults:
 	@$(MAKE) --silent test SPECS="spec/faults_spec.lua spec/faults_locale_spec.lua"
 
+# ---- fuzzing ----
+
+# libFuzzer with the address and undefined behaviour sanitizers over `parse` of each provider and what it reads texts with.
+# The seed corpus is the fixtures; what a run finds worth keeping stays in build/fuzz/corpus for the next one.
+FUZZ_SECONDS = 10
+FUZZ_JOBS    = $(shell nproc 2>/dev/null || echo 1)
+FUZZ_FOLDER  = build/fuzz
+FUZZ_PARSE   = $(patsubst src/providers/%.c,parse_%,$(wildcard src/providers/*.c))
+FUZZ_TARGETS = $(FUZZ_PARSE) retry_after dates decimals
+FUZZ_FLAGS   = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+
+.PHONY: fuzz fuzz-targets
+fuzz:
+	@$(MAKE) --silent dependencies PACKAGES="$(DEBIAN_RUN) $(DEBIAN_FUZZ) locales"
+	@$(MAKE) --silent fuzz-targets BUILD=$(FUZZ_FOLDER) CC=clang CFLAGS="$(FUZZ_FLAGS) -fsanitize=fuzzer-no-link"
+	@rm -rf $(FUZZ_FOLDER)/seeds && $(LUA) spec/fuzz/seeds.lua $(FUZZ_FOLDER)/seeds
+	@cp spec/fuzz/words.dict $(FUZZ_FOLDER)
+	@[ -d $(FUZZ_FOLDER)/locale/de_DE.UTF-8 ] || { mkdir -p $(FUZZ_FOLDER)/locale && \
+	  localedef -i de_DE -f UTF-8 $(FUZZ_FOLDER)/locale/de_DE.UTF-8; }
+	@printf '%s\n' $(FUZZ_TARGETS) | xargs -P $(FUZZ_JOBS) -I '{}' sh spec/fuzz/run.sh $(FUZZ_FOLDER) '{}' $(FUZZ_SECONDS)
+
+fuzz-targets: $(FUZZ_TARGETS:%=$(BUILD)/%)
+
+# -rdynamic: lua-cjson finds its Lua in the program that loads it.
+fuzz_link = $(compile) -fsanitize=fuzzer $(LDFLAGS) -rdynamic
+
+$(BUILD)/parse_%: spec/fuzz/parse.c spec/fuzz/invariant.h $(OBJECTS)
+	$(fuzz_link) -DPROVIDER='"$*"' -o $@ $< $(OBJECTS) -Wl,--whole-archive -l:liblua$(LUA_VERSION).a -Wl,--no-whole-archive \
+	  $(CURL_LIBS) -lm -ldl
+
+$(BUILD)/retry_after $(BUILD)/dates $(BUILD)/decimals: $(BUILD)/%: spec/fuzz/%.c spec/fuzz/invariant.h $(OBJECTS)
+	$(fuzz_link) -o $@ $< $(foreach room,retry dates text,$(BUILD)/object/$(room).o) $(CURL_LIBS) -lm
+
 # ---- how long hosts are held ----
 
 .PHONY: bench-hosts
@@ -293,6 +327,8 @@ help:
 	@echo "make static        $(ARCHIVE), for programs that link everything"
 	@echo "make bench         how fast it is, beside bare libcurl and six others (make bench-deps installs them); RUNS=5,"
 	@echo "                   CASES=\"a b\", ONLY=\"bare voicecredits\"; make bench-quick takes less than a minute"
+
+	@echo "make fuzz          libFuzzer over parse, Retry-After, dates and decimals: FUZZ_SECONDS=$(FUZZ_SECONDS) for each, FUZZ_JOBS at a time"
 	@echo "make bench-hosts   how long the module holds a game's frame, Neovim and nginx"
 	@echo "make soak          COUNT=$(COUNT) checks: memory and descriptors; make rounds: ROUNDS=$(ROUNDS) ends, closes, forks"
 	@echo "make install       PREFIX=$(PREFIX) DESTDIR=; make uninstall takes it back"
