@@ -17,11 +17,11 @@
 
 int luaopen_voicecredits_core(lua_State *L);
 
-/* Words.dict has it too, so that answers come to hold it. No 8 letters of it stand in it twice. */
-static const char key[] = "sk-fuzz-0123456789abcdefghijklmnopqrstuv";
+/* In words.dict too, so that answers come to hold it. No 8 letters of it stand in it twice, or in a number. */
+static const char key[] = "sk-fuzz-zyxwvutsrqponmlkjihgfedcbaZYXWVU";
 
 enum { KEY = sizeof key - 1, PART_OF_KEY = 8, MESSAGE = 200, CODE = 64, LABEL = 80 };
-enum { RUNS_PER_STATE = 5000, RUNS_PER_COLLECTION = 64 };
+enum { RUNS_PER_STATE = 20000, RUNS_PER_COLLECTION = 64 };
 
 static const double longest_seconds = 5; /* of processor time, sanitizers included */
 
@@ -268,7 +268,8 @@ static void push_raw_amount(lua_State *L, int balance, const struct provider *pr
 static bool are_thousandths(const char *exact, double remaining)
 {
     const char *point = strchr(exact, '.');
-    return point != NULL && strlen(point) == 4 && fabs(strtod(exact, NULL) - remaining) <= 0.001;
+    double difference = fabs(strtod(exact, NULL) - remaining);
+    return point != NULL && strlen(point) == 4 && difference <= 0.0005 + 4e-16 * fabs(remaining);
 }
 
 static void check_amount(lua_State *L, int balance, const struct provider *provider)
