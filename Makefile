@@ -283,7 +283,7 @@ ROUNDS = 1000
 .PHONY: soak rounds
 soak rounds: dependencies
 	@$(MAKE) --silent $(MODULE) $(BUILD)/process.so $(BUILD)/state.so
-	@$(LUA) spec/long/$@.lua $(if $(filter soak,$@),$(COUNT),$(ROUNDS))
+	@$(if $(filter rounds,$@),GLIBC_TUNABLES=glibc.malloc.tcache_count=0) $(LUA) spec/long/$@.lua $(if $(filter soak,$@),$(COUNT),$(ROUNDS))
 
 bench-quick: bench-tools
 	@BENCH=$(BENCH) LUA=$(LUA) QUICK=1 $(LUA) bench/run.lua

@@ -11,7 +11,8 @@ local nginx = {}
 local PATIENCE = 20 -- seconds
 local POLL = 0.01
 
-local function free_port()
+--- A port of the loopback interface that nobody listens on.
+function nginx.free_port()
   local listener = assert(cs.listen { host = "127.0.0.1", port = 0 })
   assert(listener:listen())
   local _, _, port = listener:localname()
@@ -102,7 +103,7 @@ Nginx.__index = Nginx
 function nginx.start(options)
   local home = lines_of("mktemp -d")[1]
   local root = lines_of("pwd")[1]
-  local self = setmetatable({ home = home, port = free_port(), prefix = home }, Nginx)
+  local self = setmetatable({ home = home, port = nginx.free_port(), prefix = home }, Nginx)
   if options.example then self.prefix = home .. "/examples/" .. options.example end
   self.log_path, self.status_path = home .. "/error.log", home .. "/status"
   os.execute(("mkdir -p %s && ln -s %s/lua %s/build %s/")
