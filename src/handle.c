@@ -55,19 +55,20 @@ static bool set_protocols(CURL *easy)
            curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS) == CURLE_OK &&
            curl_easy_setopt(easy, CURLOPT_HEADEROPT, (long)CURLHEADER_SEPARATE) == CURLE_OK && /* none for a proxy */
-           curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK &&
-           curl_easy_setopt(easy, CURLOPT_USERAGENT, REQUEST_USER_AGENT) == CURLE_OK;
+           curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L) == CURLE_OK;
 }
 
 struct handle *handle_open(CURLSH *share, handle_callback *on_header, handle_callback *on_body, long max_body)
 {
     static char accept[] = REQUEST_ACCEPT;
+    static char agent[] = REQUEST_USER_AGENT;
     struct handle *handle = calloc(1, sizeof *handle);
     if (handle == NULL) return NULL;
     CURL *easy = handle->easy = curl_easy_init();
     handle->parsed_url = curl_url();
     list_init(&handle->link);
-    handle->accept = (struct curl_slist){accept, &handle->auth};
+    handle->accept = (struct curl_slist){accept, &handle->agent};
+    handle->agent = (struct curl_slist){agent, &handle->auth};
     bool ready = easy != NULL && handle->parsed_url != NULL && set_limits(easy, max_body) && set_protocols(easy) &&
                  curl_easy_setopt(easy, CURLOPT_SHARE, share) == CURLE_OK &&
                  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header) == CURLE_OK &&

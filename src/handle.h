@@ -18,7 +18,7 @@ struct handle {
     CURL *easy;
     CURLU *parsed_url; /* what is in `url`: parsed once, and not for each exchange anew */
     struct list link;  /* among those that are not in flight */
-    struct curl_slist accept, auth;
+    struct curl_slist accept, agent, auth;
     char detail[CURL_ERROR_SIZE]; /* libcurl's words on what went wrong */
     struct handle_text url, proxy, ca_file, ca_path;
 };

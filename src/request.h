@@ -38,6 +38,6 @@ enum request_problem request_build(const struct request_address *address, char *
 
 /* What every request says besides its key, whoever sends it. */
 #define REQUEST_ACCEPT     "Accept: application/json"
-#define REQUEST_USER_AGENT "voicecredits/" VOICECREDITS_VERSION
+#define REQUEST_USER_AGENT "User-Agent: voicecredits/" VOICECREDITS_VERSION
 
 #endif

@@ -162,7 +162,7 @@ static int push_request(lua_State *L)
     lua_pushstring(L, asked->check->exchange.auth_header + strlen(asked->provider->auth_header) + 2);
     lua_setfield(L, -2, asked->provider->auth_header);
     set_header(L, REQUEST_ACCEPT);
-    set_header(L, "User-Agent: " REQUEST_USER_AGENT);
+    set_header(L, REQUEST_USER_AGENT);
     lua_setfield(L, -2, "headers");
     lua_pushstring(L, asked->check->exchange.url);
     lua_setfield(L, -2, "url");
