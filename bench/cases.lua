@@ -45,7 +45,7 @@ end
 ---@param quick boolean
 function cases.list(quick)
   local some = quick and 2000 or 10000
-  local many = quick and 10000 or 100000
+  local many = quick and 20000 or 100000
   local singles, rounds = quick and 500 or 2000, quick and 5 or 20
   local function many_work(accounts, count)
     return { mode = "many", accounts = accounts, count = count, in_flight = IN_FLIGHT }
@@ -106,6 +106,10 @@ local function times_bare(case, name)
   return function(r) return r[case].voicecredits[name] / r[case].bare[name] end
 end
 
+local function per_check(name)
+  return function(r) return r.e.voicecredits[name] / r.e.voicecredits.count / (r.e.some[name] / r.e.some.count) end
+end
+
 -- The least of all that are neither ours nor bare libcurl.
 local function least(results, name)
   local found
@@ -120,32 +124,37 @@ local function times_best(case, name)
   return function(r) return r[case].voicecredits[name] / least(r[case], name) end
 end
 
---- The figures to reach: { case, what, value(results), limit, base, form }. What counts is the value above `base`.
+--- The figures to reach: { case, what, value(results), limit, base, form }. What counts is the value above `base`. The quick
+--- run, which other work on the machine may hold up, looks at wall times so: of each contender its fastest run (`undisturbed`);
+--- above what bare libcurl took where that is more than the base (`control`); not at all where it would be a time without anything to
+--- hold it against (`reported`).
 cases.goals = {
   { case = "a", what = "CPU, times bare libcurl", value = times_bare("a", "cpu"), limit = 1.10 },
-  { case = "a", what = "wall time, times bare libcurl", value = times_bare("a", "wall"), limit = 1.05 },
-  { case = "a", what = "CPU, times the best of the others", value = times_best("a", "cpu"), limit = 0.75, others = true },
+  { case = "a", what = "wall time, times bare libcurl", value = times_bare("a", "wall"), limit = 1.05,
+    undisturbed = times_bare("a", "fastest") },
+  { case = "a", what = "CPU, times the best of the others", value = times_best("a", "cpu"), limit = 0.75 },
   { case = "b", what = "CPU, times bare libcurl", value = times_bare("b", "cpu"), limit = 1.10 },
-  { case = "b", what = "wall time, times bare libcurl", value = times_bare("b", "wall"), limit = 1.05 },
+  { case = "b", what = "wall time, times bare libcurl", value = times_bare("b", "wall"), limit = 1.05,
+    undisturbed = times_bare("b", "fastest") },
   { case = "c", what = "CPU, times curl --parallel", limit = 0.25,
     value = function(r) return r.c.voicecredits.cpu / r.c.curl.cpu end },
-  { case = "c", what = "CPU, times the best of the others", value = times_best("c", "cpu"), limit = 1, others = true },
+  { case = "c", what = "CPU, times the best of the others", value = times_best("c", "cpu"), limit = 1 },
   { case = "c", what = "CPU, times bare libcurl", value = times_bare("c", "cpu"), limit = 1 },
-  { case = "d", what = "time above bare libcurl, µs", limit = 100, form = "%.0f",
+  { case = "d", what = "time above bare libcurl, µs", limit = 100, form = "%.0f", reported = true,
     value = function(r) return (r.d.voicecredits.median - r.d.bare.median) * 1e6 end },
   { case = "e", what = "peak memory above case (a) per account more, KiB", limit = 1.5,
     value = function(r) return (r.e.voicecredits.peak - r.e.some.peak) / (r.e.voicecredits.count - r.e.some.count) end },
   { case = "e", what = "memory of an account that waits, KiB", limit = 1.5,
     value = function(r) return r.e.waiting.waiting / 1024 end },
-  { case = "e", what = "wall time per check, times case (a)", limit = 1.10,
-    value = function(r)
-      return r.e.voicecredits.wall / r.e.voicecredits.count / (r.e.some.wall / r.e.some.count)
-    end },
+  { case = "e", what = "wall time per check, times case (a)", value = per_check "wall", limit = 1.10,
+    undisturbed = per_check "fastest" },
   { case = "f", what = "wall time of the process, ms", limit = 30, base = 2 * ROUND_TRIP, form = "%.0f",
-    value = function(r) return r.f.voicecredits.wall * 1e3 end },
+    value = function(r) return r.f.voicecredits.wall * 1e3 end, control = function(r) return r.f.bare.wall * 1e3 end },
   { case = "f2", what = "five checks, ms", limit = 15, base = ROUND_TRIP, form = "%.0f",
-    value = function(r) return r.f2.voicecredits.median * 1e3 end },
-  { case = "g", what = "require, ms", limit = 0.5, value = function(r) return r.g.voicecredits.require * 1e3 end },
+    value = function(r) return r.f2.voicecredits.median * 1e3 end,
+    control = function(r) return r.f2.bare.median * 1e3 end },
+  { case = "g", what = "require, ms", limit = 0.5, reported = true,
+    value = function(r) return r.g.voicecredits.require * 1e3 end },
   { case = "g", what = "libcurl is loaded by require (0: no)", limit = 0, form = "%.0f",
     value = function(r) return r.g.voicecredits.loaded end },
 }

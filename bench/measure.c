@@ -1,6 +1,6 @@
 /* Runs a program and tells what it cost: `measure PROGRAM [ARGUMENT ...]`. The program's own output passes through; the
- * last line is "MEASURED wall_s cpu_s peak_kib status". A small program of its own, since a child's peak memory begins with that of the
- * process that forked it. */
+ * last line is "MEASURED wall_s cpu_s peak_kib status". A small program of its own, since a child's peak memory begins
+ * with that of the process that forked it. */
 #define _GNU_SOURCE
 
 #include <signal.h>

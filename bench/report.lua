@@ -84,6 +84,13 @@ end
 
 -- ---- goals ----
 
+local function is_bad(goal, value, results, slack)
+  local from = goal.base or 0
+  if goal.undisturbed then value = goal.undisturbed(results) end
+  if goal.control then from = math.max(from, goal.control(results)) end
+  return not goal.reported and value - from > slack * goal.limit
+end
+
 --- The figures to reach. Returns those that are missed by more than `slack` times.
 ---@param slack number
 function report.goals(goals, results, slack)
@@ -98,7 +105,7 @@ function report.goals(goals, results, slack)
     if results[goal.case] then
       row { label(goal.case), goal.what, "at most " .. form:format(top), known and form:format(value) or "", reached }
     end
-    if known and value - base > slack * goal.limit then bad[#bad + 1] = ("%s %s"):format(label(goal.case), goal.what) end
+    if known and is_bad(goal, value, results, slack) then bad[#bad + 1] = ("%s %s"):format(label(goal.case), goal.what) end
   end
   return bad
 end

@@ -84,6 +84,7 @@ local function median_result(list, count)
     if type(value) == "number" then
       table.sort(values)
       result[name] = values[math.ceil(#values / 2)]
+      if name == "wall" then result.fastest = values[1] end
     end
   end
   return result
