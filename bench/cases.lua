@@ -124,10 +124,11 @@ local function times_best(case, name)
   return function(r) return r[case].voicecredits[name] / least(r[case], name) end
 end
 
---- The figures to reach: { case, what, value(results), limit, base, form }. What counts is the value above `base`. The quick
---- run, which other work on the machine may hold up, looks at wall times so: of each contender its fastest run (`undisturbed`);
---- above what bare libcurl took where that is more than the base (`control`); not at all where it would be a time without anything to
---- hold it against (`reported`).
+--- The figures to reach: { case, what, value(results), limit, base, form }. What counts is the value above `base`.
+---
+--- The quick run, which other work on the machine may hold up, looks at wall times so: of each contender its fastest run
+--- (`undisturbed`); above what bare libcurl took where that is more than the base (`control`); not at all where it would
+--- be a time without anything to hold it against (`reported`).
 cases.goals = {
   { case = "a", what = "CPU, times bare libcurl", value = times_bare("a", "cpu"), limit = 1.10 },
   { case = "a", what = "wall time, times bare libcurl", value = times_bare("a", "wall"), limit = 1.05,
