@@ -220,14 +220,15 @@ describe("Neovim's vim.json in the place of lua-cjson", function()
       end
       local deep = ("["):rep(70) .. ("]"):rep(70)
       print(exact("{\"balance\":1.5e1,\"x\":[true,false,null,\"NaN \\\" 0x1 [[\"]}"), exact("{\"balance\":null}"),
-        exact("{\"balance\":0x10}"), exact("{\"balance\":1,\"y\":NaN}"), exact("{\"balance\":1,\"x\":" .. deep .. "}"))']==]))
+        exact("{\"balance\":0x10}"), exact("{\"balance\":007}"), exact("{\"balance\":+5}"),
+        exact("{\"balance\":1,\"y\":NaN}"), exact("{\"balance\":1,\"x\":" .. deep .. "}"))']==]))
     local output = pipe:read "*a"
     pipe:close()
     return output
   end
 
   it("is as strict, whether it can be told to or not", function()
-    local expected = "15\tunknown\tprotocol\tprotocol\tprotocol\n"
+    local expected = "15\tunknown" .. ("\tprotocol"):rep(5) .. "\n"
     assert.equal(expected, run "cjson.new")
     assert.equal(expected, run "nil")
   end)

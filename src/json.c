@@ -96,29 +96,46 @@ static void push_decoder(lua_State *L)
     lua_getfield(L, LUA_REGISTRYINDEX, decoder);
 }
 
-/* Where the decoder itself cannot be told: false for a text nested too deep, or with a word in it, outside of strings,
- * that is not true, false, null or a number's exponent (NaN, Infinity, 0x10). */
+static bool is_digit(char letter)
+{
+    return letter >= '0' && letter <= '9';
+}
+
+/* Where the letters from `at` on that may stand in a number end. */
+static size_t number_end(const char *text, size_t at, size_t length)
+{
+    while (at < length && text[at] != '\0' && strchr("0123456789+-.eE", text[at]) != NULL) at++;
+    return at;
+}
+
+/* Where the decoder itself cannot be told: false for a text nested too deep, with a number that begins as none of JSON
+ * does (007, +5), or with a word in it, outside of strings, that is not true, false or null (NaN, Infinity, the x of
+ * 0x10). The decoder finds all else that is wrong. */
 static bool is_plain(const char *text, size_t length)
 {
     int depth = 0;
-    for (size_t at = 0; at < length; at++) {
+    for (size_t at = 0, end; at < length; at = end) {
         char letter = text[at];
+        end = at + 1;
         if (letter == '"') {
-            for (at++; at < length && text[at] != '"'; at++) at += text[at] == '\\';
+            while (end < length && text[end] != '"') end += text[end] == '\\' ? 2 : 1;
+            end++;
         } else if (letter == '[' || letter == '{') {
             if (++depth > JSON_DEPTH) return false;
         } else if (letter == ']' || letter == '}') {
             depth--;
+        } else if (letter == '+') {
+            return false;
+        } else if (is_digit(letter) || letter == '-') {
+            size_t digit = letter == '-' ? at + 1 : at;
+            if (digit + 1 < length && text[digit] == '0' && is_digit(text[digit + 1])) return false;
+            end = number_end(text, at, length);
         } else if (isalpha((unsigned char)letter)) {
-            size_t end = at;
             while (end < length && isalpha((unsigned char)text[end])) end++;
             size_t size = end - at;
-            bool exponent = size == 1 && (letter == 'e' || letter == 'E') && at > 0 &&
-                            isdigit((unsigned char)text[at - 1]);
             bool word = (size == 4 && (memcmp(text + at, "true", 4) == 0 || memcmp(text + at, "null", 4) == 0)) ||
                         (size == 5 && memcmp(text + at, "false", 5) == 0);
-            if (!exponent && !word) return false;
-            at = end - 1;
+            if (!word) return false;
         }
     }
     return true;
@@ -126,8 +143,7 @@ static bool is_plain(const char *text, size_t length)
 
 bool json_decode(lua_State *L, const char *text, size_t length)
 {
-    /* The decoder takes a NUL for the end of the text, whatever comes behind it. */
-    if (memchr(text, '\0', length) != NULL) return false;
+    if (memchr(text, '\0', length) != NULL) return false; /* to the decoder it is the end, whatever comes behind it */
     luaL_checkstack(L, 8, "JSON");
     push_decoder(L);
     lua_getfield(L, -1, "lenient");
