@@ -201,7 +201,7 @@ FUZZ_SECONDS = 10
 FUZZ_JOBS    = $(shell nproc 2>/dev/null || echo 1)
 FUZZ_FOLDER  = build/fuzz
 FUZZ_PARSE   = $(patsubst src/providers/%.c,parse_%,$(wildcard src/providers/*.c))
-FUZZ_TARGETS = $(FUZZ_PARSE) retry_after dates decimals
+FUZZ_TARGETS = $(FUZZ_PARSE) lenient_json retry_after dates decimals
 FUZZ_FLAGS   = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
 
 .PHONY: fuzz fuzz-targets
@@ -219,11 +219,16 @@ fuzz-targets: $(FUZZ_TARGETS:%=$(BUILD)/%)
 # -rdynamic: lua-cjson finds its Lua in the program that loads it.
 fuzz_link = $(compile) -fsanitize=fuzzer $(LDFLAGS) -rdynamic
 
-$(BUILD)/parse_%: spec/fuzz/parse.c spec/fuzz/invariant.h $(OBJECTS)
-	$(fuzz_link) -DPROVIDER='"$*"' -o $@ $< $(OBJECTS) -Wl,--whole-archive -l:liblua$(LUA_VERSION).a -Wl,--no-whole-archive \
-	  $(CURL_LIBS) -lm -ldl
+fuzz_module = $(OBJECTS) -Wl,--whole-archive -l:liblua$(LUA_VERSION).a -Wl,--no-whole-archive $(CURL_LIBS) -lm -ldl
+FUZZ_HEADERS = $(wildcard spec/fuzz/*.h)
 
-$(BUILD)/retry_after $(BUILD)/dates $(BUILD)/decimals: $(BUILD)/%: spec/fuzz/%.c spec/fuzz/invariant.h $(OBJECTS)
+$(BUILD)/parse_%: spec/fuzz/parse.c $(FUZZ_HEADERS) $(OBJECTS)
+	$(fuzz_link) -DPROVIDER='"$*"' -o $@ $< $(fuzz_module)
+
+$(BUILD)/lenient_json: spec/fuzz/lenient_json.c $(FUZZ_HEADERS) $(OBJECTS)
+	$(fuzz_link) -o $@ $< $(fuzz_module)
+
+$(BUILD)/retry_after $(BUILD)/dates $(BUILD)/decimals: $(BUILD)/%: spec/fuzz/%.c $(FUZZ_HEADERS) $(OBJECTS)
 	$(fuzz_link) -o $@ $< $(foreach room,retry dates text,$(BUILD)/object/$(room).o) $(CURL_LIBS) -lm
 
 # ---- how long hosts are held ----

@@ -2,9 +2,6 @@
  * with the status, a line for each header, an empty line, the body. */
 #define _GNU_SOURCE
 
-#include <lauxlib.h>
-#include <lua.h>
-#include <lualib.h>
 #include <locale.h>
 #include <math.h>
 #include <sanitizer/lsan_interface.h>
@@ -13,9 +10,7 @@
 #include <wchar.h>
 #include <wctype.h>
 
-#include "invariant.h"
-
-int luaopen_voicecredits_core(lua_State *L);
+#include "module.h"
 
 /* In words.dict too, so that answers come to hold it. No 8 letters of it stand in it twice, or in a number. */
 static const char key[] = "sk-fuzz-zyxwvutsrqponmlkjihgfedcbaZYXWVU";
@@ -32,19 +27,6 @@ struct text {
 
 /* ---- the module ---- */
 
-static int open_module(lua_State *L)
-{
-    luaL_openlibs(L);
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    lua_pushcfunction(L, luaopen_voicecredits_core);
-    lua_setfield(L, -2, "voicecredits.core");
-    lua_getglobal(L, "require");
-    lua_pushliteral(L, "voicecredits");
-    lua_call(L, 1, 1);
-    lua_getfield(L, -1, "parse");
-    return 1;
-}
-
 /* The state that all runs share, with `parse` at index 1 and nothing else. It is made anew now and then to look for
  * leaks: libFuzzer's own look after each run would find the garbage that Lua has not collected yet. */
 static lua_State *shared_state(void)
@@ -60,9 +42,7 @@ static lua_State *shared_state(void)
         invariant(__lsan_do_recoverable_leak_check() == 0, "memory was leaked in the last %u runs", runs);
     }
     runs = 0;
-    L = luaL_newstate();
-    lua_pushcfunction(L, open_module);
-    invariant(lua_pcall(L, 0, 1, 0) == LUA_OK, "the module does not load: %s", lua_tostring(L, -1));
+    L = new_state("");
     return L;
 }
 

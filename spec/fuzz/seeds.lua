@@ -32,6 +32,7 @@ for _, fixture in ipairs(fixtures) do
   local body = fixtures.load(fixture)
   write("parse_" .. fixture.provider, answer(fixture, body))
   if fixture.expect.balance then write_variants(fixture, body) end
+  write("lenient_json", body)
   for text in body:gmatch '"([^"]*)"' do
     if text:find "^%d%d%d%d%-%d%d" then write("dates", text) end
     if text:find "^%-?%d+%.?%d*$" then write("decimals", text) end
@@ -44,6 +45,9 @@ end
 for _, date in ipairs { "Sun, 06 Nov 1994 08:49:37 GMT", "Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:37 1994",
                         "Fri, 20 Nov 2026 23:59:59 GMT", "0", "120" } do
   write("retry_after", date)
+end
+for _, number in ipairs { "NaN", "-Infinity", "0x10", "007", "-0.5e+3", "1E400", '"NaN"', '"\\"0x10"', ("["):rep(65) } do
+  write("lenient_json", '{"balance":' .. number .. "}")
 end
 for _, time in ipairs { "2026-03-30T02:48:46+09:00", "2000-02-29 12:00", "1969-12-31", "2026-03-29T17:48:46,5-0530" } do
   write("dates", time)
