@@ -39,6 +39,8 @@ describe("a balance", function()
     local balance = voicecredits.parse("srtgen", { status = 200, body = srtgen }, { account = "studio" })
     assert.equal("srtgen/studio: 1250 credits", tostring(balance))
     assert.equal("fish/default: 12.30 USD", tostring(parse("fish", '{"credit":"12.30"}')))
+    local long = ("7"):rep(200) .. ".5"
+    assert.equal("fish/default: " .. long .. " USD", tostring(parse("fish", ('{"credit":"%s"}'):format(long))))
     assert.equal("supertone/default: unknown credits", tostring(parse("supertone", '{"balance":null}')))
   end)
 

@@ -173,7 +173,7 @@ bool text_decimal(const char *text, size_t length, double *number)
         if (fraction == 0) return false;
         at += 1 + fraction;
     }
-    char copy[512];
+    char copy[TEXT_DECIMAL_CHARACTERS + 1];
     if (whole == 0 || at != length || length >= sizeof copy) return false;
     memcpy(copy, text, length);
     copy[length] = '\0';

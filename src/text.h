@@ -23,8 +23,11 @@ size_t text_printable(char *out, size_t characters, const char *text, size_t len
 /* True when a text that is to be left as it is has such a place. Of a shorter secret it says no: that is a word. */
 bool text_holds_secret(const char *text, size_t length, const char *secret);
 
-/* Reads `-?digits[.digits]`, and nothing else, in every locale. False when the text is something else or the number
- * is too large for a double. */
+/* The longest text that text_decimal reads. */
+enum { TEXT_DECIMAL_CHARACTERS = 511 };
+
+/* Reads `-?digits[.digits]`, and nothing else, in every locale. False when the text is something else or longer, or the
+ * number is too large for a double. */
 bool text_decimal(const char *text, size_t length, double *number);
 
 /* The shortest decimal text that reads back as the same number ("1250", "0.5"), in every locale. */
