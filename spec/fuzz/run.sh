@@ -20,8 +20,8 @@ nice -n 19 "$folder/$target" -max_total_time="$seconds" -max_len=4096 -rss_limit
   exit 1
 }
 
-awk -v target="$target" -v seconds="$seconds" '
-  / cov: / { for (i = 1; i < NF; i++) { if ($i == "cov:") cover = $(i + 1); if ($i == "ft:") features = $(i + 1) } }
+awk -v target="$target" '
+  / cov: / { for (i = 1; i < NF; i++) if ($i == "cov:") cover = $(i + 1) }
   /number_of_executed_units/ { runs = $2 }
   /new_units_added/ { new = $2 }
   /peak_rss_mb/ { memory = $2 }
