@@ -44,31 +44,32 @@ end
 
 -- Sums up a check that has ended: what came of it in how many tries.
 local function told(balance, failure)
-  return balance and "answered" or ("%s after %d"):format(failure.kind, failure.attempts)
-end
-
--- One check in a session of its own, again and again where the machine is slow, must end by `timeout` as `expected`.
-local function ends(expected, timeout, options, limits)
-  local found
-  local over = timing.overshoot(timeout, LIMIT, function()
-    local session = assert(voicecredits.session(limits))
-    local all = { api_key = "k", retries = 0, timeout = timeout, session = session }
-    for name, value in pairs(options) do all[name] = value end
-    if all.before then
-      all.before(session)
-      all.before = nil
-    end
-    found = told(voicecredits.supertone(all))
-    session:close()
-  end)
-  assert.equal(expected, found)
-  assert.is_true(over <= LIMIT, ("%.0f ms after its timeout"):format(over * 1000))
+  return balance and "answered" or failure and ("%s after %d"):format(failure.kind, failure.attempts) or "nothing"
 end
 
 local function submit(session, options)
   local all = { api_key = "k", retries = 0, timeout = 60 }
   for name, value in pairs(options) do all[name] = value end
   return assert(session:submit("supertone", all))
+end
+
+-- A check, again and again where the machine is slow, must end by `timeout` as `expected`. `begin` gets a new session and
+-- returns the check's id.
+local function ends(expected, timeout, begin, limits)
+  local found
+  local over = timing.overshoot(timeout, LIMIT, function()
+    local session = assert(voicecredits.session(limits))
+    found = told(session:take(begin(session), timeout + 1))
+    session:close()
+  end)
+  assert.equal(expected, found)
+  assert.is_true(over <= LIMIT, ("%.0f ms after its timeout"):format(over * 1000))
+end
+
+-- The same for a check with these options, and nothing before it.
+local function alone(expected, timeout, options)
+  options.timeout = options.timeout or timeout
+  ends(expected, timeout, function(session) return submit(session, options) end)
 end
 
 describe("a check ends at its timeout", function()
@@ -81,107 +82,106 @@ describe("a check ends at its timeout", function()
 
   it("in line for a place", function()
     for _, limits in ipairs { { max_in_flight = 1 }, { max_per_host = 1 } } do
-      ends("timeout after 0", 0.2, { base_url = server:url "good", before = function(session)
+      ends("timeout after 0", 0.2, function(session)
         submit(session, { base_url = server:url "hang" })
-      end }, limits)
+        return submit(session, { base_url = server:url "good", timeout = 0.2 })
+      end, limits)
     end
   end)
 
   it("while the connection is not made", function()
     with_listener(full_listener, function(port)
-      ends("timeout after 1", 0.3, { base_url = ("http://127.0.0.1:%d"):format(port) })
-      ends("network after 1", 0.3, { base_url = ("http://127.0.0.1:%d"):format(port), connect_timeout = 0.3, timeout = 9 })
+      local url = ("http://127.0.0.1:%d"):format(port)
+      alone("timeout after 1", 0.3, { base_url = url })
+      alone("network after 1", 0.3, { base_url = url, connect_timeout = 0.3, timeout = 2 })
     end)
   end)
 
   it("in a TLS handshake that is not answered", function()
     with_listener(silent_listener, function(port)
-      ends("timeout after 1", 0.3, { base_url = ("https://127.0.0.1:%d"):format(port) })
-      ends("network after 1", 0.3, { base_url = ("https://127.0.0.1:%d"):format(port), connect_timeout = 0.3, timeout = 9 })
+      local url = ("https://127.0.0.1:%d"):format(port)
+      alone("timeout after 1", 0.3, { base_url = url })
+      alone("network after 1", 0.3, { base_url = url, connect_timeout = 0.3, timeout = 2 })
     end)
   end)
 
   it("beside another that waits longer for the same TLS handshake", function()
     with_listener(silent_listener, function(port)
       local url = ("https://127.0.0.1:%d"):format(port)
-      ends("timeout after 1", 0.2, { base_url = url, before = function(session) submit(session, { base_url = url }) end })
+      ends("timeout after 1", 0.2, function(session)
+        submit(session, { base_url = url })
+        return submit(session, { base_url = url, timeout = 0.2 })
+      end)
     end)
   end)
 
   it("when the request is not answered, on a new connection or one that was used before", function()
-    ends("timeout after 1", 0.2, { base_url = server:url "hang" })
-    ends("timeout after 1", 0.2, { base_url = server:url "hang", before = function(session)
-      assert(voicecredits.supertone { api_key = "k", base_url = server:url "good", session = session })
-    end })
+    alone("timeout after 1", 0.2, { base_url = server:url "hang" })
+    ends("timeout after 1", 0.2, function(session)
+      assert(session:take(submit(session, { base_url = server:url "good" }), math.huge))
+      return submit(session, { base_url = server:url "hang", timeout = 0.2 })
+    end)
   end)
 
   it("when the headers come one byte at a time", function()
     server:set("drip", "HTTP/1.1 200 OK\r\nX-Filler: " .. ("y"):rep(1000) .. "\r\n\r\n", { drip = 50 })
-    ends("timeout after 1", 0.3, { base_url = server:url "drip" })
+    alone("timeout after 1", 0.3, { base_url = server:url "drip" })
   end)
 
   it("when the body comes one byte at a time", function()
     server:set("drip", "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\ny", { drip = 200, ["repeat"] = 1000 })
-    ends("timeout after 1", 0.3, { base_url = server:url "drip" })
+    alone("timeout after 1", 0.3, { base_url = server:url "drip" })
   end)
 
   it("when the server always says something, and never the end", function()
     local interim = "HTTP/1.1 103 Early Hints\r\n\r\n"
     server:set("interim", interim .. interim, { drip = 2000, ["repeat"] = 1000 })
-    ends("timeout after 1", 0.3, { base_url = server:url "interim" })
+    alone("timeout after 1", 0.3, { base_url = server:url "interim" })
     server:set("chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\ny\r\n", { drip = 600, ["repeat"] = 1000 })
-    ends("timeout after 1", 0.3, { base_url = server:url "chunks" })
+    alone("timeout after 1", 0.3, { base_url = server:url "chunks" })
   end)
 
   it("when the proxy does not answer, or not to the end", function()
     with_listener(silent_listener, function(port)
       for _, scheme in ipairs { "http", "socks5h" } do
-        ends("timeout after 1", 0.2, { base_url = "https://api.invalid", proxy = ("%s://127.0.0.1:%d"):format(scheme, port) })
+        alone("timeout after 1", 0.2, { base_url = "https://api.invalid", proxy = ("%s://127.0.0.1:%d"):format(scheme, port) })
       end
     end)
     server:set("api.invalid:443", "HTTP/1.1 200 OK\r\nX-Filler: " .. ("y"):rep(1000) .. "\r\n\r\n", { drip = 50 })
-    ends("timeout after 1", 0.3, { base_url = "https://api.invalid", proxy = "http://127.0.0.1:" .. server.port })
+    alone("timeout after 1", 0.3, { base_url = "https://api.invalid", proxy = "http://127.0.0.1:" .. server.port })
   end)
 
   it("when it is tried again and again", function()
     server:set("down", support.response(503, "{}"))
     local found
     local over = timing.overshoot(0.5, LIMIT, function()
-      local _, failure = voicecredits.supertone { api_key = "k", base_url = server:url "down", retries = 100, timeout = 0.5 }
-      found = failure
+      local session = assert(voicecredits.session())
+      found = select(2, session:take(submit(session, { base_url = server:url "down", retries = 100, timeout = 0.5 }), 1.5))
+      session:close()
     end)
     assert.is_true(over <= LIMIT, ("%.0f ms after its timeout"):format(over * 1000))
     assert.equal("unavailable", found.kind)
     assert.is_true(found.attempts > 1)
   end)
 
-  -- One that has been told to come back after a second, with its session.
-  local function submit_delayed(limits)
-    server:set("later", support.response(503, "{}", { ["Retry-After"] = "1" }))
-    local session = assert(voicecredits.session(limits))
-    local id = submit(session, { base_url = server:url "later", retries = 3, timeout = 1.2 })
-    assert.is_false(session:wait(0.3))
-    return session, id
-  end
-
-  local function ends_after_delay(expected, limits, meanwhile)
-    local over = timing.overshoot(1.2, LIMIT, function()
-      local session, id = submit_delayed(limits)
+  -- Begins a check that is told to come back after a second, and does `meanwhile` in that second.
+  local function delayed(meanwhile)
+    return function(session)
+      server:set("later", support.response(503, "{}", { ["Retry-After"] = "1" }))
+      local id = submit(session, { base_url = server:url "later", retries = 3, timeout = 1.2 })
+      assert.is_false(session:wait(0.3))
       meanwhile(session)
-      assert.equal(expected, told(session:take(id, math.huge)))
-      session:close()
-    end)
-    assert.is_true(over <= LIMIT, ("%.0f ms after its timeout"):format(over * 1000))
+      return id
+    end
   end
 
   it("in line again, after the wait that the server asked for", function()
-    ends_after_delay("timeout after 1", { max_in_flight = 1 }, function(session)
-      submit(session, { base_url = server:url "hang" })
-    end)
+    ends("timeout after 1", 1.2, delayed(function(session) submit(session, { base_url = server:url "hang" }) end),
+      { max_in_flight = 1 })
   end)
 
   it("when the second try is not answered", function()
-    ends_after_delay("timeout after 2", nil, function() server:set("later", "", { delay = 5 }) end)
+    ends("timeout after 2", 1.2, delayed(function() server:set("later", "", { delay = 5 }) end))
   end)
 end)
 

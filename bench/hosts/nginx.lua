@@ -7,45 +7,21 @@
 -- refuses the connection. Told are wrk's latencies, how late a timer of 1 ms fires, and how long the checks' own code
 -- runs at most before it gives the loop back.
 
-local bignum = require "openssl.bignum"
+local certificate = require "spec.support.certificate"
 local cqueues = require "cqueues"
 local write_file = require "spec.support.files".write
 local nginx = require "spec.support.nginx"
-local pkey = require "openssl.pkey"
 local support = require "spec.support.server"
-local x509 = require "openssl.x509"
-local x509_altname = require "openssl.x509.altname"
-local x509_name = require "openssl.x509.name"
 
 local SECONDS, PAIRS = tonumber(arg[1]) or 5, tonumber(arg[2]) or 8
 local HANGING = 0.1 -- seconds until the check that hangs is given up; a round takes as long
 local HOSTS = 1500 -- met one after the other, three a round; sockets below the ports that systems give to clients
 local FIRST_PORT = 20000
 
--- A certificate that is its own authority.
-local function write_certificate(folder)
-  local key, certificate = pkey.new { type = "EC", curve = "prime256v1" }, x509.new()
-  local subject, names = x509_name.new(), x509_altname.new()
-  subject:add("CN", "voicecredits bench")
-  names:add("IP", "127.0.0.1")
-  certificate:setVersion(3)
-  certificate:setSerial(bignum.new(os.time()))
-  certificate:setSubject(subject)
-  certificate:setIssuer(subject)
-  certificate:setLifetime(os.time() - 86400, os.time() + 86400)
-  certificate:setPublicKey(key)
-  certificate:setSubjectAlt(names)
-  certificate:setBasicConstraints { CA = true }
-  certificate:setBasicConstraintsCritical(true)
-  certificate:sign(key)
-  write_file(folder .. "/certificate.pem", certificate:toPEM())
-  write_file(folder .. "/key.pem", key:toPEM "private")
-end
-
 local made = assert(io.popen("mktemp -d", "r"))
 local home = made:read("*l")
 made:close()
-write_certificate(home)
+certificate.write(home)
 
 write_file(home .. "/wrk.lua", [[
   function done(summary, latency)
