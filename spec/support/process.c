@@ -6,10 +6,13 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <lua.h>
-#include <malloc.h>
 #include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 /* fork() -> 0 in the child, its process id in the parent */
 static int process_fork(lua_State *L)
