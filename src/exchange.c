@@ -9,7 +9,6 @@
 #include "clock.h"
 #include "handle.h"
 #include "resources.h"
-#include "secret.h"
 
 void exchange_init(struct exchange *exchange)
 {
@@ -21,7 +20,7 @@ void exchange_init(struct exchange *exchange)
 void exchange_reset(struct exchange *exchange)
 {
     response_free(exchange->response);
-    secret_free(exchange->detail); /* libcurl's words on a proxy may repeat its password */
+    free(exchange->detail);
     exchange->response = NULL;
     exchange->detail = NULL;
     exchange->complaint = NULL;
