@@ -142,11 +142,17 @@ describe("a failure does not hold the key", function()
   end)
 
   it("in other letters, or without the blanks that it was given with", function()
+    local function refused(body, given)
+      return voicecredits.parse("fish", { status = 401, headers = { ["Content-Type"] = "text/plain" }, body = body },
+        { api_key = given })
+    end
     for _, echo in ipairs { key:upper(), key:lower(), key } do
       for _, given in ipairs { key, " " .. key, key .. "  " } do
-        fails("letters and blanks", voicecredits.parse("fish", { status = 401, headers = { ["Content-Type"] = "text/plain" },
-          body = "bad key " .. echo }, { api_key = given }))
+        for _, words in ipairs { "", "bad key " } do fails("letters and blanks", refused(words .. echo, given)) end
       end
+    end
+    for _, given in ipairs { "ab-1x", " ab-1x", "ab-1x  " } do -- shorter than a part that is no accident
+      assert.equal("HTTP 401: [key]/[key]", fails("a short key", refused("ab-1x/AB-1X", given)).message)
     end
   end)
 
@@ -340,6 +346,40 @@ describe("a mistake in a program does not show the key", function()
     clean("a coroutine", problem, debug.traceback(thread))
   end)
 
+  it("in the event loops that a check can wait in", function()
+    raw:set("echo", echoing(401, error_body(), headers_of("application/json", "")))
+    local older = package.path:gsub("/lua/" .. _VERSION:match "%d%.%d" .. "/", "/lua/5.1/") -- where Debian has copas
+    local ran = {}
+    for name, loop in pairs {
+      cqueues = "local loop = require 'cqueues'.new() loop:wrap(ask, 'cqueues') assert(loop:loop())",
+      luv = "local uv = require 'luv' coroutine.wrap(ask)('luv') uv.run()",
+      copas = "local copas = require 'copas' copas.addthread(ask, 'copas') repeat copas.step(0.1) until asked",
+    } do
+      local path = os.tmpname()
+      files.write(path, [[
+        local voicecredits = require "voicecredits"
+        function ask(name)
+          local options = { api_key = os.getenv "KEY", base_url = os.getenv "BASE", retries = 0, wait = voicecredits.wait[name] }
+          local _, failure = voicecredits.fish(options)
+          print(failure)
+          asked = true
+          error("crashed after " .. tostring(failure))
+        end
+      ]] .. loop)
+      local result = command.run({}, { program = path, env = {
+        KEY = key, BASE = raw:url "echo", LUA_PATH = package.path .. ";" .. older, LUA_CPATH = package.cpath,
+      } })
+      os.remove(path)
+      clean(name, result.stdout, result.stderr)
+      local missing = result.stderr:find("module '" .. name .. "' not found", 1, true)
+      if not missing then
+        contains(result.stdout .. result.stderr, "fish/default: authentication")
+        ran[#ran + 1] = name
+      end
+    end
+    assert.is_true(#ran >= 2, table.concat(ran, " "))
+  end)
+
   it("where nobody catches the error: on the interpreter's standard error", function()
     for _, text in ipairs {
       "check('fish', { api_key = key, base_url = base, wait = function() error 'crashed' end })",
@@ -449,6 +489,21 @@ describe("the command", function()
     contains(server:log()[1], key)
     server:stop()
     contains(files.peek(home .. "/tls-secrets"), "CLIENT")
+  end)
+
+  it("reads no other file of the user's for its keys, and sends none of what is in them", function()
+    local server = support.tls_server { body = '{"balance":7}' }
+    files.write(home .. "/.netrc", "machine 127.0.0.1 login me password " .. PASSWORD .. "\ndefault login me password " .. PASSWORD)
+    files.write(home .. "/.curlrc", "verbose\nuser = me:" .. PASSWORD)
+    local result = run({ "check", "supertone" }, "hang", { env = { SUPERTONE_BASE_URL = server.url, SSL_CERT_FILE = server.ca_file } })
+    local head = server:log()[1]
+    server:stop()
+    os.remove(home .. "/.netrc")
+    os.remove(home .. "/.curlrc")
+    assert.equal(0, result.status, result.stderr)
+    contains(head, key)
+    assert.is_nil(head:find "Authorization")
+    leaks.check(PASSWORD, "the request", head)
   end)
 
   it("leaves no file behind with a key in it", function()
@@ -614,6 +669,22 @@ describe("a key goes to the host of its base URL", function()
       for j in ipairs(all) do
         assert.equal(i == j, log[1].request:find(key .. "-" .. j, 1, true) ~= nil)
       end
+    end
+  end)
+
+  it("each to its own, where two of one provider take turns", function()
+    local other, session = support.raw_server(), assert(voicecredits.session())
+    for i = 1, 8 do
+      local server = i % 2 == 0 and raw or other
+      server:set("turn", support.response(200, '{"balance":7}'))
+      assert(voicecredits.supertone { session = session, api_key = ("key-%d."):format(i), base_url = server:url "turn" })
+    end
+    session:close()
+    local logs = { [0] = raw:log(), other:log() }
+    other:stop()
+    for turn = 0, 1 do
+      assert.equal(4, #logs[turn])
+      for _, request in ipairs(logs[turn]) do assert.equal(turn, request.request:match "key%-(%d)%." % 2) end
     end
   end)
 
@@ -864,7 +935,7 @@ once("nginx", function()
           openresty.refresh { interval = 0.2, timeout = 1, retries = 0 }
         }
       ]],
-      server = [[
+      server = ([[
         location = / { return 200; }
         location = /credits { content_by_lua_block { openresty.handler() } }
         location = /metrics { content_by_lua_block { openresty.metrics() } }
@@ -875,7 +946,7 @@ once("nginx", function()
         location = /crash-later {
           content_by_lua_block {
             openresty.wait = function() error "crashed" end
-            openresty.check("fish", { api_key = key })
+            openresty.check("fish", { api_key = key, base_url = "%s" })
           }
         }
         location = /mistake { content_by_lua_block { openresty.check(key) } }
@@ -887,7 +958,7 @@ once("nginx", function()
             end
           }
         }
-      ]],
+      ]]):format(raw:url "hang"),
     }
     local told, logs = {}, nil
     local ok, problem = pcall(function()
@@ -902,8 +973,7 @@ once("nginx", function()
     server:stop()
     if not ok then error(problem, 0) end
     clean("nginx's answers", told)
-    contains(logs, "authentication")
-    contains(logs, "crashed")
+    for _, word in ipairs { "authentication", "crashed" } do assert.is_true(logs:find(word, 1, true) ~= nil, word) end
     clean("nginx's logs", logs)
   end)
 end)
