@@ -950,6 +950,7 @@ once("nginx", function()
           }
         }
         location = /mistake { content_by_lua_block { openresty.check(key) } }
+        location = /reader { content_by_lua_block { openresty.handler { [key] = 1 } } }
         location = /refresh { content_by_lua_block { openresty.refresh { [key] = 1, dict = "voicecredits" } } }
         location = /stored {
           content_by_lua_block {
@@ -963,7 +964,7 @@ once("nginx", function()
     local told, logs = {}, nil
     local ok, problem = pcall(function()
       nginx.eventually("a round", function() return server:get "/credits".status == 200 end)
-      for _, path in ipairs { "/credits", "/metrics", "/check", "/crash", "/mistake", "/refresh", "/crash-later", "/stored" } do
+      for _, path in ipairs { "/credits", "/metrics", "/check", "/crash", "/mistake", "/reader", "/refresh", "/crash-later", "/stored" } do
         told[#told + 1] = { path, server:get(path) }
       end
       logs = server:log() .. files.peek(server.home .. "/debug.log")
