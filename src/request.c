@@ -24,12 +24,11 @@ const char *request_problem_text(enum request_problem problem)
     }
 }
 
-static bool has_part(CURLU *url, CURLUPart part)
+/* The part as text, to be freed by curl_free; NULL where there is none. False when memory is out. */
+static bool get_part(CURLU *url, CURLUPart part, char **text)
 {
-    char *text = NULL;
-    bool there = curl_url_get(url, part, &text, 0) == CURLUE_OK;
-    curl_free(text);
-    return there;
+    *text = NULL;
+    return curl_url_get(url, part, text, 0) != CURLUE_OUT_OF_MEMORY;
 }
 
 /* "localhost", 127.0.0.0/8 and ::1. libcurl has already written other forms of an IPv4 address in the usual one. */
@@ -50,11 +49,13 @@ static enum request_problem check_scheme_and_host(CURLU *url, bool through_proxy
 {
     char *scheme = NULL, *host = NULL;
     enum request_problem problem = REQUEST_FINE;
-    bool has_scheme = curl_url_get(url, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK;
-    bool https = has_scheme && strcmp(scheme, "https") == 0, http = has_scheme && strcmp(scheme, "http") == 0;
-    if (!https && !http) {
+    bool known = get_part(url, CURLUPART_SCHEME, &scheme) && get_part(url, CURLUPART_HOST, &host);
+    bool https = scheme != NULL && strcmp(scheme, "https") == 0, http = scheme != NULL && strcmp(scheme, "http") == 0;
+    if (!known) {
+        problem = REQUEST_NO_MEMORY;
+    } else if (!https && !http) {
         problem = REQUEST_BAD_SCHEME;
-    } else if (curl_url_get(url, CURLUPART_HOST, &host, 0) != CURLUE_OK) {
+    } else if (host == NULL) {
         problem = REQUEST_BAD_URL;
     } else if (http && !is_loopback(host)) {
         problem = REQUEST_NOT_LOOPBACK;
@@ -66,14 +67,34 @@ static enum request_problem check_scheme_and_host(CURLU *url, bool through_proxy
     return problem;
 }
 
+static enum request_problem refuse_parts(CURLU *url)
+{
+    static const struct {
+        CURLUPart part;
+        enum request_problem problem;
+    } refused[] = {
+        {CURLUPART_USER, REQUEST_USER_IN_URL},
+        {CURLUPART_PASSWORD, REQUEST_USER_IN_URL},
+        {CURLUPART_QUERY, REQUEST_QUERY_IN_URL},
+        {CURLUPART_FRAGMENT, REQUEST_QUERY_IN_URL},
+    };
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        char *text;
+        if (!get_part(url, refused[i].part, &text)) return REQUEST_NO_MEMORY;
+        bool there = text != NULL;
+        curl_free(text);
+        if (there) return refused[i].problem;
+    }
+    return REQUEST_FINE;
+}
+
 static enum request_problem parse_base(CURLU *url, const struct request_address *address)
 {
     CURLUcode code = curl_url_set(url, CURLUPART_URL, address->base_url, CURLU_NON_SUPPORT_SCHEME);
     if (code == CURLUE_OUT_OF_MEMORY) return REQUEST_NO_MEMORY;
     if (code != CURLUE_OK) return strstr(address->base_url, "://") == NULL ? REQUEST_BAD_SCHEME : REQUEST_BAD_URL;
-    if (has_part(url, CURLUPART_USER) || has_part(url, CURLUPART_PASSWORD)) return REQUEST_USER_IN_URL;
-    if (has_part(url, CURLUPART_QUERY) || has_part(url, CURLUPART_FRAGMENT)) return REQUEST_QUERY_IN_URL;
-    return check_scheme_and_host(url, address->through_proxy);
+    enum request_problem problem = refuse_parts(url);
+    return problem != REQUEST_FINE ? problem : check_scheme_and_host(url, address->through_proxy);
 }
 
 /* The provider's path with its fields put in, percent-encoded as one segment each; NULL when memory is out. */
