@@ -200,11 +200,16 @@ void check_free(struct check *check)
 
 /* ---- from the exchange to the answer ---- */
 
+/* libcurl's words on what went wrong; where there was no memory even for these, ours. */
+static const char *words_of(const struct exchange *exchange, const char *otherwise)
+{
+    return exchange->detail != NULL ? exchange->detail : otherwise;
+}
+
 /* What went wrong on the way, where no whole answer came. */
 static void read_outcome(const struct check *check, struct failure *failure)
 {
     const struct exchange *exchange = &check->exchange;
-    const char *detail = exchange->detail != NULL ? exchange->detail : "";
     char timeout[TEXT_NUMBER_SIZE];
     switch (exchange->outcome) {
     case EXCHANGE_TIMEOUT:
@@ -213,15 +218,18 @@ static void read_outcome(const struct check *check, struct failure *failure)
                     timeout);
         break;
     case EXCHANGE_NETWORK:
-        failure_set(failure, FAILURE_NETWORK, "%s", detail);
+        failure_set(failure, FAILURE_NETWORK, "%s", words_of(exchange, "no connection, or one that broke off"));
         failure->retryable = exchange->response == NULL || exchange->response->status < 200; /* 1xx is no answer */
         if (exchange->name_not_found) answer_mention_end(failure, check->provider);
         break;
-    case EXCHANGE_TLS: failure_set(failure, FAILURE_TLS, "%s", detail); break;
-    case EXCHANGE_PROTOCOL: failure_set(failure, FAILURE_PROTOCOL, "%s", detail); break;
+    case EXCHANGE_TLS: failure_set(failure, FAILURE_TLS, "%s", words_of(exchange, "no acceptable certificate")); break;
+    case EXCHANGE_PROTOCOL:
+        failure_set(failure, FAILURE_PROTOCOL, "%s", words_of(exchange, "an answer that is not HTTP"));
+        break;
     case EXCHANGE_CANCELLED: failure_set(failure, FAILURE_CANCELLED, "cancelled"); break;
     default:
-        failure_set(failure, FAILURE_UNAVAILABLE, "out of memory or descriptors %s", detail);
+        failure_set(failure, FAILURE_UNAVAILABLE, "out of memory or descriptors: %s",
+                    words_of(exchange, "the check could not go on"));
         failure->retryable = false;
     }
     if (exchange->response != NULL) failure->status = exchange->response->status;
