@@ -46,6 +46,7 @@ static inline int faults_errno(int problem)
 
 #define pipe(ends)              (faults_out("pipe") ? faults_errno(EMFILE) : pipe(ends))
 #define fcntl(...)              (faults_out("fcntl") ? faults_errno(ENOMEM) : fcntl(__VA_ARGS__))
+#define socket(...)             (faults_out("socket") ? faults_errno(EMFILE) : socket(__VA_ARGS__))
 #define opendir(path)           (faults_out("opendir") ? NULL : opendir(path))
 #define newlocale(...)          (faults_out("newlocale") ? (locale_t)0 : newlocale(__VA_ARGS__))
 #define atexit(handler)         (faults_out("atexit") ? -1 : atexit(handler))
@@ -60,11 +61,11 @@ static inline int faults_errno(int problem)
          ? CURLE_FAILED_INIT                                                                                           \
          : curl_global_init_mem(flags, faults_curl_malloc, faults_curl_free, faults_curl_realloc, faults_curl_strdup,  \
                                 faults_curl_calloc))
-#define curl_easy_init()       (faults_out("curl_easy_init") ? NULL : curl_easy_init())
-#define curl_multi_init()      (faults_out("curl_multi_init") ? NULL : curl_multi_init())
-#define curl_share_init()      (faults_out("curl_share_init") ? NULL : curl_share_init())
-#define curl_url()             (faults_out("curl_url") ? NULL : curl_url())
-#define curl_slist_append(...) (faults_out("curl_slist_append") ? NULL : curl_slist_append(__VA_ARGS__))
+#define curl_easy_init()         (faults_out("curl_easy_init") ? NULL : curl_easy_init())
+#define curl_multi_init()        (faults_out("curl_multi_init") ? NULL : curl_multi_init())
+#define curl_share_init()        (faults_out("curl_share_init") ? NULL : curl_share_init())
+#define curl_url()               (faults_out("curl_url") ? NULL : curl_url())
+#define curl_slist_append(...)   (faults_out("curl_slist_append") ? NULL : curl_slist_append(__VA_ARGS__))
 #define curl_multi_add_handle(...)                                                                                     \
     (faults_out("curl_multi_add_handle") ? CURLM_OUT_OF_MEMORY : curl_multi_add_handle(__VA_ARGS__))
 #undef curl_easy_setopt /* libcurl's own macro */

@@ -55,7 +55,7 @@ struct transport {
 
 static pthread_mutex_t live_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct list live = {&live, &live};
-static bool process_ready, process_ending; /* the second under live_lock */
+static bool process_ending; /* under live_lock */
 
 static void stop_thread(struct transport *transport);
 
@@ -125,12 +125,21 @@ static void pin_module(void)
 #endif
 }
 
-static void prepare_process(void)
+/* Once for the process. A step for which there was no memory is taken again with the next session. */
+static bool prepare_process(void)
 {
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) return;
-    pin_module();
-    process_ready = atexit(stop_all_at_exit) == 0 &&
-                    pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+    static bool curl_started, exit_handled, forks_handled;
+    pthread_mutex_lock(&live_lock);
+    if (!curl_started && curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK) {
+        curl_started = true;
+        pin_module();
+    }
+    if (curl_started && !exit_handled) exit_handled = atexit(stop_all_at_exit) == 0;
+    if (exit_handled && !forks_handled)
+        forks_handled = pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+    bool ready = forks_handled;
+    pthread_mutex_unlock(&live_lock);
+    return ready;
 }
 
 /* ---- the wake-up pipe; under the lock ---- */
@@ -200,6 +209,7 @@ static void start(struct transport *transport, struct exchange *exchange, int64_
         return;
     }
     schedule_landed(&transport->schedule, exchange, false);
+    exchange_reset(exchange); /* it was not sent */
     abandon(transport, exchange, EXCHANGE_RESOURCES);
     if (handle != NULL) put_handle_back(transport, handle);
 }
@@ -347,7 +357,8 @@ static void *io_thread(void *argument)
         bool more = !list_empty(&transport->finished); /* their places are free: do not sleep on those in line */
         publish(transport);
         pause_work(transport);
-        if (!more) curl_multi_poll(transport->multi, NULL, 0, time_to_sleep(transport), NULL);
+        bool slept = more || curl_multi_poll(transport->multi, NULL, 0, time_to_sleep(transport), NULL) == CURLM_OK;
+        if (!slept) poll(NULL, 0, 1); /* libcurl has no memory to wait: not to go round and round */
         begin_work(transport);
     }
     cancel_all(transport);
@@ -377,6 +388,11 @@ static bool open_curl(struct transport *transport, const struct transport_limits
     transport->multi = curl_multi_init();
     transport->share = curl_share_init();
     if (transport->multi == NULL || transport->share == NULL) return false;
+    /* Without a descriptor for it libcurl makes a multi handle that cannot be woken, and says so only here. */
+    if (curl_multi_wakeup(transport->multi) != CURLM_OK) {
+        errno = EMFILE;
+        return false;
+    }
     curl_share_setopt(transport->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     curl_multi_setopt(transport->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)limits->max_per_host);
     curl_multi_setopt(transport->multi, CURLMOPT_MAXCONNECTS, (long)limits->max_in_flight);
@@ -401,12 +417,18 @@ static bool start_thread(struct transport *transport)
     return problem == 0;
 }
 
+static bool make_locks(struct transport *transport)
+{
+    if (pthread_mutex_init(&transport->lock, NULL) != 0) return false;
+    if (pthread_mutex_init(&transport->work, NULL) == 0) return true;
+    pthread_mutex_destroy(&transport->lock);
+    return false;
+}
+
 struct transport *transport_open(const struct transport_limits *limits)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, prepare_process);
     struct transport *transport = calloc(1, sizeof *transport);
-    if (transport == NULL || !process_ready) {
+    if (transport == NULL || !prepare_process() || !make_locks(transport)) {
         free(transport);
         errno = ENOMEM;
         return NULL;
@@ -420,8 +442,6 @@ struct transport *transport_open(const struct transport_limits *limits)
     list_init(&transport->in_flight);
     list_init(&transport->finished);
     list_init(&transport->idle);
-    pthread_mutex_init(&transport->lock, NULL);
-    pthread_mutex_init(&transport->work, NULL);
     if (!open_pipe(transport) || !open_curl(transport, limits) || !start_thread(transport)) {
         int problem = errno;
         transport_stop(transport);
