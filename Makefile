@@ -145,7 +145,7 @@ faults:
 
 %/faults: spec/support/faults.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(WARNINGS) $(CFLAGS) $(CPPFLAGS) -pthread -I$(LUA_INCDIR) $(LDFLAGS) -rdynamic -o $@ $< -l$(FAULTS_LUA)
+	$(CC) $(WARNINGS) $(CFLAGS) $(CPPFLAGS) -pthread -I$(LUA_INCDIR) $(LDFLAGS) -rdynamic -o $@ $< -l$(FAULTS_LUA) -ldl
 
 # ---- static archive ----
 
