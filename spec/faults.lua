@@ -305,7 +305,8 @@ retry_after("a huge number", "99999999999999999999", 1e20)
 retry_after("a number of 60 digits", ("9"):rep(60), { 9.9e59, 1.1e60 })
 retry_after("spaces around it", "  30  ", 30)
 row("Retry-After: twice, the first counts", http(429, "{}", { "Retry-After: 30", "Retry-After: 60" }), refusal(429, { retry_after = 30 }), AGAIN)
-for _, nonsense in ipairs { "-5", "soon", "1.5", "1e3", "0x10", "", "30 seconds", "Tuesday", "Wed, 99 Foo 2015 99:99:99 GMT", "30, 60" } do
+for _, nonsense in ipairs { "-5", "soon", "1.5", "1e3", "0x10", "", "30 seconds", "Tuesday", "Wed, 99 Foo 2015 99:99:99 GMT", "30, 60",
+                         "21 Oct 2035 07:28:00 GMT" } do
   local answer, expect = later(nonsense, false)
   expect.attempts = 2 -- as if nothing had been asked for
   row("Retry-After: '" .. nonsense .. "'", answer, expect, AGAIN)

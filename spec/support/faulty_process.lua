@@ -5,9 +5,11 @@
 local cjson = require "cjson"
 local faulty = require "spec.support.faulty"
 local files = require "spec.support.files"
+local voicecredits = require "voicecredits"
 
 local path, name, locale = arg[1], arg[2], arg[3]
 local told = cjson.decode(files.read(path)) -- before the locale is set: this instance would take a comma for a decimal one
+assert(voicecredits.null) -- the module has its own instance from here on, and meets another locale
 if locale ~= "" then assert(os.setlocale(locale), "no locale " .. locale) end
 
 local function wanted(row)
