@@ -8,7 +8,7 @@ DESTDIR     =
 # TEST for the suite and the checks, LUAS for the suite on every other Lua, SITE for the benchmark, BENCH for its contenders
 # (one that is not installed is shown as such).
 DEBIAN_RUN  = lua5.4 liblua5.4-dev libcurl4-openssl-dev lua-cjson lua-argparse lua-term lua-http
-DEBIAN_TEST = lua-busted lua-check luarocks cppcheck locales lua-copas lua-luv lua-socket neovim nginx libnginx-mod-http-lua \
+DEBIAN_TEST = lua-busted lua-check luarocks cppcheck locales openssl lua-copas lua-luv lua-socket neovim nginx libnginx-mod-http-lua \
               lua-resty-core lua-resty-lrucache luajit2 libluajit2-5.1-dev
 DEBIAN_FUZZ = clang libclang-rt-dev llvm
 DEBIAN_LUAS = lua5.1 liblua5.1-0-dev lua5.2 liblua5.2-dev lua5.3 liblua5.3-dev

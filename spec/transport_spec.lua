@@ -237,6 +237,21 @@ describe("many at once", function()
     session:close()
   end)
 
+  it("keep the connections of more hosts than may be asked at once", function()
+    local others = { support.raw_server(), support.raw_server() }
+    local servers = { server, others[1], others[2] }
+    local session = assert(voicecredits.session { max_in_flight = 1 })
+    for _, one in ipairs(servers) do one:set("good", good) one:clear() end
+    for _ = 1, 3 do
+      for _, one in ipairs(servers) do
+        assert(voicecredits.supertone { api_key = "k", base_url = one:url "good", session = session })
+      end
+    end
+    session:close()
+    for _, one in ipairs(servers) do assert.equal(1, one:count().connections) end
+    for _, one in ipairs(others) do one:stop() end
+  end)
+
   it("wait in line no longer than their timeout, and the ends of others make room", function()
     local session = assert(voicecredits.session { max_in_flight = 4, max_per_host = 1 })
     server:set("good", good)

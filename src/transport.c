@@ -21,6 +21,8 @@
 
 enum {
     STACK_SIZE = 512 * 1024, /* some C libraries' default is too small for a TLS handshake */
+    KEPT_CONNECTIONS = 4,    /* for each exchange that may be in flight: hosts take turns */
+    MOST_COUNTED = 100000,   /* in that product */
     IDLE_HANDLES = 256,      /* at most so many handles are kept for the next exchanges */
     IDLE_SEARCHED = 16       /* and so many of them looked at for one that was at the same URL */
 };
@@ -395,7 +397,8 @@ static bool open_curl(struct transport *transport, const struct transport_limits
     }
     curl_share_setopt(transport->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     curl_multi_setopt(transport->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)limits->max_per_host);
-    curl_multi_setopt(transport->multi, CURLMOPT_MAXCONNECTS, (long)limits->max_in_flight);
+    long in_flight = (long)(limits->max_in_flight < MOST_COUNTED ? limits->max_in_flight : MOST_COUNTED);
+    curl_multi_setopt(transport->multi, CURLMOPT_MAXCONNECTS, KEPT_CONNECTIONS * in_flight);
     return schedule_open(&transport->schedule, limits->max_in_flight, limits->max_per_host);
 }
 
