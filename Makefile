@@ -113,7 +113,7 @@ test: dependencies
 
 # The suite on each of the Luas that Debian has; what is the same on all of them runs once.
 LUAS     = 5.1 5.2 5.3 5.4 jit
-RUN_ONCE = spec/faults_locale_spec.lua spec/house_spec.lua spec/nvim_spec.lua spec/openresty_spec.lua spec/sandbox_spec.lua spec/support_spec.lua
+RUN_ONCE = spec/faults_locale_spec.lua spec/house_spec.lua spec/memory_spec.lua spec/nvim_spec.lua spec/openresty_spec.lua spec/sandbox_spec.lua spec/support_spec.lua
 
 test-all:
 	@$(MAKE) --silent dependencies PACKAGES="$(DEBIAN_RUN) $(DEBIAN_TEST) $(DEBIAN_LUAS)"
@@ -135,17 +135,27 @@ picture: $(MODULE)
 
 # ---- memory that runs out ----
 
-# The module once more, so that whatever it takes can be made to fail, and the interpreter that does so.
-FAULTS     = build/faults/$(LUA_VERSION)
-FAULTS_LUA = $(if $(filter jit,$(LUA_VERSION)),luajit-5.1,lua$(LUA_VERSION))
+# The module once more, so that whatever it takes can be made to fail, and the interpreter that does so, for one Lua that
+# tries again when memory is out and one that does not. `make memory` tries every single fault, the suite fewer of them.
+MEMORY      = build/memory/$(LUA_VERSION)
+MEMORY_LUA  = $(if $(filter jit,$(LUA_VERSION)),luajit-5.1,lua$(LUA_VERSION))
+MEMORY_LUAS = 5.4 jit
 
-.PHONY: faults memory
-faults:
-	@$(MAKE) --silent BUILD=$(FAULTS) CPPFLAGS=-DVOICECREDITS_FAULTS $(FAULTS)/voicecredits/core.so $(FAULTS)/faults
+.PHONY: memory memory-parts
+memory: dependencies
+	@EVERY_FAULT=yes $(MAKE) --silent test SPECS=spec/memory_spec.lua
 
-%/faults: spec/support/faults.c Makefile
+memory-parts:
+	@for version in $(MEMORY_LUAS); do $(MAKE) --silent LUA_VERSION=$$version memory-part || exit 1; done
+
+.PHONY: memory-part
+memory-part:
+	@$(MAKE) --silent BUILD=$(MEMORY) CPPFLAGS="$(CPPFLAGS) -DVOICECREDITS_FAULTS" \
+	  $(MEMORY)/voicecredits/core.so $(MEMORY)/process.so $(MEMORY)/interpreter
+
+%/interpreter: spec/support/memory.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(WARNINGS) $(CFLAGS) $(CPPFLAGS) -pthread -I$(LUA_INCDIR) $(LDFLAGS) -rdynamic -o $@ $< -l$(FAULTS_LUA) -ldl
+	$(CC) $(WARNINGS) $(CFLAGS) -pthread -I$(LUA_INCDIR) $(LDFLAGS) -rdynamic -o $@ $< -l$(MEMORY_LUA) -ldl
 
 # ---- static archive ----
 
@@ -325,6 +335,7 @@ help:
 	@echo "make test          installs what is missing, builds, runs the test suite; SPECS=spec/one_spec.lua"
 	@echo "make test-all      the same on Lua 5.1, 5.2, 5.3, 5.4 and LuaJIT"
 	@echo "make keys          that no API key is shown, left behind or sent where it does not belong"
+	@echo "make memory        lets every allocation fail in turn, in Lua and below"
 	@echo "make lint          luacheck and cppcheck"
 	@echo "make faults        the fault table, also with a decimal comma and in time zones west and east of UTC"
 	@echo "make nvim          builds the module for Neovim, where it finds it: a plugin manager's build command"

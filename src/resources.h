@@ -1,6 +1,6 @@
 /* What can run out: memory, descriptors, threads, libcurl's handles. Every file that takes some of it includes this one
  * behind the system's headers. It adds nothing to a module; only in the tests' build (VOICECREDITS_FAULTS) can each of
- * these calls be made to fail, by the program that loads the module and defines the functions (spec/support/faults.c). */
+ * these calls be made to fail, by the program that loads the module and defines the functions (spec/support/memory.c). */
 #ifndef VOICECREDITS_RESOURCES_H
 #define VOICECREDITS_RESOURCES_H
 
@@ -61,11 +61,11 @@ static inline int faults_errno(int problem)
          ? CURLE_FAILED_INIT                                                                                           \
          : curl_global_init_mem(flags, faults_curl_malloc, faults_curl_free, faults_curl_realloc, faults_curl_strdup,  \
                                 faults_curl_calloc))
-#define curl_easy_init()         (faults_out("curl_easy_init") ? NULL : curl_easy_init())
-#define curl_multi_init()        (faults_out("curl_multi_init") ? NULL : curl_multi_init())
-#define curl_share_init()        (faults_out("curl_share_init") ? NULL : curl_share_init())
-#define curl_url()               (faults_out("curl_url") ? NULL : curl_url())
-#define curl_slist_append(...)   (faults_out("curl_slist_append") ? NULL : curl_slist_append(__VA_ARGS__))
+#define curl_easy_init()       (faults_out("curl_easy_init") ? NULL : curl_easy_init())
+#define curl_multi_init()      (faults_out("curl_multi_init") ? NULL : curl_multi_init())
+#define curl_share_init()      (faults_out("curl_share_init") ? NULL : curl_share_init())
+#define curl_url()             (faults_out("curl_url") ? NULL : curl_url())
+#define curl_slist_append(...) (faults_out("curl_slist_append") ? NULL : curl_slist_append(__VA_ARGS__))
 #define curl_multi_add_handle(...)                                                                                     \
     (faults_out("curl_multi_add_handle") ? CURLM_OUT_OF_MEMORY : curl_multi_add_handle(__VA_ARGS__))
 #undef curl_easy_setopt /* libcurl's own macro */

@@ -1,7 +1,7 @@
 /* For the tests only: a Lua interpreter in which memory, and whatever else the module takes through src/resources.h, runs
  * out at the n-th call. Loads the module's build with VOICECREDITS_FAULTS, whose functions it defines.
  *
- *   faults SCRIPT [ARGUMENT ...]
+ *   interpreter SCRIPT [ARGUMENT ...]
  *
  * The script has a global table `faults`:
  *   call(kinds, first, count, f, ...)  calls f(...) while of the calls of these kinds those from the first-th on, `count`
@@ -326,7 +326,7 @@ int main(int argc, char **argv)
     notes = mmap(NULL, NOTES * sizeof *notes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     lua_State *L = lua_newstate(lua_memory, NULL);
     if (argc < 2 || notes == MAP_FAILED || L == NULL) {
-        fprintf(stderr, "usage: faults SCRIPT [ARGUMENT ...]\n");
+        fprintf(stderr, "usage: interpreter SCRIPT [ARGUMENT ...]\n");
         return 64;
     }
     luaL_openlibs(L);
