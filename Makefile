@@ -196,6 +196,15 @@ nvim:
 	cp build/jit/voicecredits/core.so $(NVIM_MODULE).new
 	mv -f $(NVIM_MODULE).new $(NVIM_MODULE)
 
+# ---- guards ----
+
+# Takes the guards of src/ out, one at a time, in a copy of the tree: the test that is named for each must fail. GUARD=word
+# for those whose names hold it.
+.PHONY: guards
+guards: dependencies
+	@$(MAKE) --silent $(MODULE)
+	@$(LUA) spec/long/guards.lua $(if $(GUARD),"$(GUARD)")
+
 # ---- faults ----
 
 # Every fault of spec/faults.lua, here and in processes with a decimal comma, west and east of UTC.
@@ -335,6 +344,7 @@ help:
 	@echo "make test          installs what is missing, builds, runs the test suite; SPECS=spec/one_spec.lua"
 	@echo "make test-all      the same on Lua 5.1, 5.2, 5.3, 5.4 and LuaJIT"
 	@echo "make keys          that no API key is shown, left behind or sent where it does not belong"
+	@echo "make guards        takes the guards of src/ out, one at a time: the tests must notice; GUARD=word"
 	@echo "make memory        lets every allocation fail in turn, in Lua and below"
 	@echo "make lint          luacheck and cppcheck"
 	@echo "make faults        the fault table, also with a decimal comma and in time zones west and east of UTC"
