@@ -205,7 +205,11 @@ describe("the sandbox", function()
       it("survive a client that " .. manner, function()
         local socket = connect()
         assert(socket:connect(PATIENCE))
-        if bytes ~= "" then assert(socket:xwrite(bytes, "bn")) end
+        if bytes ~= "" then
+          local sent, why = socket:xwrite(bytes, "bn")
+          -- What is too much need not be heard to its end.
+          if not manner:find("more than it may") then assert(sent, why) end
+        end
         if manner:find("without reading") then
           cqueues.poll({ pollfd = socket:pollfd(), events = "r" }, PATIENCE) -- unread bytes turn the close into a reset
         end
