@@ -106,8 +106,8 @@ function nginx.start(options)
   local self = setmetatable({ home = home, port = nginx.free_port(), prefix = home }, Nginx)
   if options.example then self.prefix = home .. "/examples/" .. options.example end
   self.log_path, self.status_path = home .. "/error.log", home .. "/status"
-  os.execute(("mkdir -p %s && ln -s %s/lua %s/build %s/")
-    :format(quote(self.prefix), quote(root), quote(root), quote(home)))
+  os.execute(("mkdir -p %s %s/build && ln -s %s/lua %s/ && ln -s %s/%s %s/build/jit"):format(quote(self.prefix),
+    quote(home), quote(root), quote(home), quote(root), os.getenv "JIT_BUILD" or "build/jit", quote(home)))
   self.configuration_path = self.prefix .. "/nginx.conf"
   if options.example then
     local text = read_file(("examples/%s/nginx.conf"):format(options.example))

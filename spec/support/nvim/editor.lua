@@ -13,7 +13,7 @@ local function line_of(command) return files.lines_of(command)[1] end
 local editor = {}
 
 local root = line_of("pwd")
-local MODULE = "build/jit/voicecredits/core.so"
+local MODULE = (os.getenv "JIT_BUILD" or "build/jit") .. "/voicecredits/core.so"
 local PATIENCE = 60 -- seconds, for whatever hangs
 
 editor.root = root
