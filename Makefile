@@ -15,6 +15,8 @@ DEBIAN_LUAS = lua5.1 liblua5.1-0-dev lua5.2 liblua5.2-dev lua5.3 liblua5.3-dev
 DEBIAN_SITE = openssl ca-certificates curl
 DEBIAN_BENCH = lua5.1 lua5.2 lua-curl lua-http lua-socket lua-sec python3-aiohttp nodejs
 
+DEBIAN_SANITIZE = clang libclang-rt-dev llvm valgrind
+
 # ---- which Lua ----
 
 ifeq ($(LUA_VERSION),jit)
@@ -250,6 +252,60 @@ $(BUILD)/lenient_json: spec/fuzz/lenient_json.c $(FUZZ_HEADERS) $(OBJECTS)
 $(BUILD)/retry_after $(BUILD)/dates $(BUILD)/decimals: $(BUILD)/%: spec/fuzz/%.c $(FUZZ_HEADERS) $(OBJECTS)
 	$(fuzz_link) -o $@ $< $(foreach room,retry dates text,$(BUILD)/object/$(room).o) $(CURL_LIBS) -lm
 
+# ---- sanitizers and memcheck ----
+
+# The suite with the C module built for a sanitizer, on an interpreter that has its runtime inside, in the tests' own
+# process and in those that it starts. Every process writes its reports to a file of its own; one is a failure.
+SANITIZE_asan = address,undefined,float-cast-overflow,float-divide-by-zero -fno-sanitize-recover=all
+SANITIZE_tsan = thread
+sanitized     = -O1 -g -fno-omit-frame-pointer -fsanitize=$(SANITIZE_$@)
+
+# Neovim and nginx have no runtime inside. AddressSanitizer's is preloaded into them; leaks are not looked for there, where
+# nearly all are the host's. ThreadSanitizer's is not: clang's crashes in programs that are not built for it, and with gcc's
+# own there are reports of Neovim's threads and one thread more than the tests count.
+HOSTS_asan   = nvim nginx
+JIT_asan     = build/asan/jit
+JIT_tsan     = build/jit
+WITHOUT_asan = what make install, make nvim, LuaRocks and examples/embed build; leaks in Neovim and nginx
+WITHOUT_tsan = what make install, LuaRocks and examples/embed build; spec/nvim_spec.lua, spec/openresty_spec.lua
+
+# What cannot run at all, by its name. It has another Lua load the module, one that has no runtime inside.
+EXCLUDED = a C module for this Lua, where it was built for another
+
+.PHONY: asan tsan memcheck
+asan tsan:
+	@$(MAKE) --silent dependencies PACKAGES="$(DEBIAN_RUN) $(DEBIAN_TEST) $(DEBIAN_SANITIZE)"
+	@$(MAKE) --silent LUA_VERSION=jit
+	@$(MAKE) --silent BUILD=build/$@ CC=clang CFLAGS="$(sanitized)" \
+	  $(addprefix build/$@/,voicecredits/core.so process.so lua $(HOSTS_$@:%=hosts/bin/%))
+	@[ $(JIT_$@) = build/jit ] || \
+	  $(MAKE) --silent BUILD=$(JIT_$@) LUA_VERSION=jit CC=clang CFLAGS="$(sanitized)" $(JIT_$@)/voicecredits/core.so
+	@rm -rf build/$@/reports; mkdir -p build/$@/reports
+	@echo "$@: runs without it: $(WITHOUT_$@)"; echo "$@: does not run: $(EXCLUDED)"
+	@lua=$(CURDIR)/build/$@/lua; PATH="$(CURDIR)/build/$@/hosts/bin:$$PATH" JIT_BUILD=$(JIT_$@) LUA_CPATH="./build/$@/?.so;;" \
+	LUA=$$lua LUA_VERSION=$(LUA_VERSION) LUA_INCDIR=$(LUA_INCDIR) \
+	  $$lua $$(command -v busted) --filter-out="$(EXCLUDED)" $(SPECS); status=$$?; \
+	for report in build/$@/reports/*; do [ -e "$$report" ] && cat "$$report" && status=1; done; \
+	exit $$status
+
+$(BUILD)/lua: spec/support/sanitized_lua.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(WARNINGS) $(CFLAGS) -DREPORTS='"$(CURDIR)/$(BUILD)/reports/report"' -I$(LUA_INCDIR) -o $@ $< -llua$(LUA_VERSION)
+
+# A program of the machine's by the same name, with the runtime preloaded. The folder is called bin and has one of its own above
+# it, since LuaRocks takes a lua that it finds above a folder of PATH for the one to build for.
+$(BUILD)/hosts/bin/%: Makefile
+	@mkdir -p $(@D)
+	@printf '#!/bin/sh\nexec env LD_PRELOAD=%s ASAN_OPTIONS=log_path=%s:detect_leaks=0 %s "$$@"\n' \
+	  "$$($(CC) -print-file-name=libclang_rt.asan-$$(uname -m).so)" "$(CURDIR)/$(BUILD)/reports/$*" "$$(command -v $*)" >$@
+	@chmod +x $@
+
+memcheck:
+	@$(MAKE) --silent dependencies PACKAGES="$(DEBIAN_RUN) $(DEBIAN_TEST) $(DEBIAN_SANITIZE)"
+	@$(MAKE) --silent $(MODULE) $(BUILD)/process.so
+	@LUA=$(LUA) valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite \
+	  $(LUA) $$(command -v busted) $(or $(SPECS),spec/parse_spec.lua spec/options_spec.lua)
+
 # ---- how long hosts are held ----
 
 .PHONY: bench-hosts
@@ -348,6 +404,8 @@ help:
 	@echo "make memory        lets every allocation fail in turn, in Lua and below"
 	@echo "make lint          luacheck and cppcheck"
 	@echo "make faults        the fault table, also with a decimal comma and in time zones west and east of UTC"
+
+	@echo "make asan          the suite under AddressSanitizer, LeakSanitizer and UBSan; make tsan ThreadSanitizer; make memcheck valgrind"
 	@echo "make nvim          builds the module for Neovim, where it finds it: a plugin manager's build command"
 	@echo "make static        $(ARCHIVE), for programs that link everything"
 	@echo "make bench         how fast it is, beside bare libcurl and six others (make bench-deps installs them); RUNS=5,"
