@@ -8,7 +8,7 @@ local files = require "spec.support.files"
 local guards = {
   { "a body has at most 1 MiB", "response.c",
     "    if (length > RESPONSE_BODY_LIMIT - response->body_length) return RESPONSE_TOO_LARGE;\n", "",
-    "faults", "200 MB, no length told" },
+    "transport", "200 MB are not waited for" },
   { "headers have at most 64 KiB", "exchange.c",
     "    if (response->header_bytes > RESPONSE_HEADER_LIMIT) return refuse(exchange, headers_too_large);\n", "",
     "faults", "70 KiB of headers" },
