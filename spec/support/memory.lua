@@ -18,7 +18,7 @@
 
 local faults = _G.faults
 local PATIENCE = 60 -- seconds that one process may take
-local MOST_WRONG = 5 -- of one operation, then it is enough
+local MOST_WRONG = 2 -- of one operation, then it is enough
 local FINE, WRONG, NO_FAULT = 0, 1, 2
 
 if rawget(_G, "jit") then jit.off() end -- compiling takes memory when it likes
@@ -187,7 +187,7 @@ end
 
 local function is_balance(balance) return type(balance) == "table" and balance.remaining == 123 end
 
-local function has_finished(session) return process.poll(session:pollfd(), 20000) end
+local function has_finished(session, patience) return process.poll(session:pollfd(), patience or 20000) end
 
 -- Takes everything that is pending; true when all of it was answered well.
 local function drain(session, count)
@@ -302,7 +302,7 @@ local function nothing_pending()
   collectgarbage()
   collectgarbage()
   local session = core.session_of()
-  while session:pending() > 0 and has_finished(session) do
+  while session:pending() > 0 and has_finished(session, 3000) do
     if session:next() then return false end
   end
   return session:pending() == 0
