@@ -227,14 +227,22 @@ describe("many at once", function()
     assert.is_true(five < 1.5 * one, ("%.3f s beside %.3f s"):format(five, one))
   end)
 
-  it("keep to the limits of their session", function()
+  local function peak(limits, base_urls)
     server:set("busy", good, { delay = 0.02 })
-    local session = assert(voicecredits.session { max_in_flight = 6, max_per_host = 3 })
+    server:clear()
+    local session = assert(voicecredits.session(limits))
     local accounts = {}
-    for i = 1, 30 do accounts[i] = { provider = "supertone", api_key = "k", base_url = server:url "busy" } end
+    for i = 1, 30 do accounts[i] = { provider = "supertone", api_key = "k", base_url = base_urls[i % #base_urls + 1] } end
     for _, row in ipairs(voicecredits.check_all(accounts, { session = session })) do assert.equal(7, row.balance.remaining) end
-    assert.equal(3, server:count().peak)
     session:close()
+    return server:count().peak
+  end
+
+  it("keep to the limits of their session, for each host and in all", function()
+    local here = server:url "busy"
+    local there = here:gsub("127%.0%.0%.1", "localhost")
+    assert.equal(3, peak({ max_in_flight = 6, max_per_host = 3 }, { here }))
+    assert.equal(4, peak({ max_in_flight = 4, max_per_host = 3 }, { here, there }))
   end)
 
   it("keep the connections of more hosts than may be asked at once", function()

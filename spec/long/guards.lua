@@ -47,7 +47,7 @@ local guards = {
   { "a wait that does not fit is not begun", "retry.c", "return delay < retry->time_left ? delay : -1;", "return delay;",
     "faults", "Retry%-After" },
   { "not more at once than allowed", "schedule.c",
-    "    if (schedule->in_flight >= schedule->max_in_flight) return NULL;\n", "", "transport", "" },
+    "    if (schedule->in_flight >= schedule->max_in_flight) return NULL;\n", "", "transport", "many at once" },
   { "an amount is finite", "reading.c",
     '    if (!isfinite(*number)) return wrong(reading, name, need, expected, "a number out of range");\n', "",
     "parse", "1e400" },
