@@ -445,16 +445,17 @@ struct transport *transport_open(const struct transport_limits *limits)
     list_init(&transport->in_flight);
     list_init(&transport->finished);
     list_init(&transport->idle);
-    if (!open_pipe(transport) || !open_curl(transport, limits) || !start_thread(transport)) {
+    bool open = open_pipe(transport) && open_curl(transport, limits);
+    pthread_mutex_lock(&live_lock); /* before the thread works: a fork must know of it */
+    list_append(&live, &transport->live_link);
+    pthread_mutex_unlock(&live_lock);
+    if (!open || !start_thread(transport)) {
         int problem = errno;
         transport_stop(transport);
         transport_free(transport);
         errno = problem;
         return NULL;
     }
-    pthread_mutex_lock(&live_lock);
-    list_append(&live, &transport->live_link);
-    pthread_mutex_unlock(&live_lock);
     return transport;
 }
 
