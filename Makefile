@@ -280,7 +280,8 @@ asan tsan:
 	@$(MAKE) --silent $(MODULE) # for the command, which takes that one from a checkout
 	@$(MAKE) --silent LUA_VERSION=jit
 	@$(MAKE) --silent BUILD=build/$@ CC=clang CFLAGS="$(sanitized)" \
-	  $(addprefix build/$@/,voicecredits/core.so process.so slow_resolver.so lua $(HOSTS_$@:%=hosts/bin/%))
+	  $(addprefix build/$@/,voicecredits/core.so process.so lua $(HOSTS_$@:%=hosts/bin/%))
+	@$(MAKE) --silent BUILD=build/$@ build/$@/slow_resolver.so # is loaded into programs that have no runtime inside
 	@[ $(JIT_$@) = build/jit ] || \
 	  $(MAKE) --silent BUILD=$(JIT_$@) LUA_VERSION=jit CC=clang CFLAGS="$(sanitized)" $(JIT_$@)/voicecredits/core.so
 	@rm -rf build/$@/reports; mkdir -p build/$@/reports
