@@ -137,7 +137,7 @@ breeze           0.5  credits  1 top-up (2026-04-02)
       local env = { FISH_API_KEY = "test", FISH_BASE_URL = raw:url("hang"), SUNO_API_KEY = "sandbox",
         SUNO_BASE_URL = sandbox:url() }
       local result = command.run({ "--timeout", "0.4" }, { env = env })
-      assert.is_true(cqueues.monotime() - before < 2)
+      assert.is_true(cqueues.monotime() - before < 5) -- its own timeout would be 10
       local rows = split(result.stdout)
       assert.matches("^suno +100  credits$", rows[2])
       assert.matches("^fish +timeout: ", rows[3])
@@ -608,7 +608,7 @@ breeze           0.5  credits  1 top-up (2026-04-02)
       local before = cqueues.monotime()
       running:signal("INT")
       local result = running:finish()
-      assert.is_true(cqueues.monotime() - before < 1)
+      assert.is_true(cqueues.monotime() - before < 5) -- its timeout is 10
       assert.same({ stdout = "", stderr = "voicecredits: interrupted\n", status = 130 }, result)
     end)
 
