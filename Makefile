@@ -119,7 +119,7 @@ test: dependencies
 
 # The suite on each of the Luas that Debian has; what is the same on all of them runs once.
 LUAS     = 5.1 5.2 5.3 5.4 jit
-RUN_ONCE = spec/faults_locale_spec.lua spec/house_spec.lua spec/memory_spec.lua spec/nvim_spec.lua spec/openresty_spec.lua spec/sandbox_spec.lua spec/support_spec.lua
+RUN_ONCE = $(addprefix spec/,$(addsuffix _spec.lua,faults_locale house memory nvim openresty sandbox support))
 
 test-all:
 	@$(MAKE) --silent dependencies PACKAGES="$(DEBIAN_RUN) $(DEBIAN_TEST) $(DEBIAN_LUAS)"
@@ -408,21 +408,23 @@ help:
 	@echo "make demo          installs what is missing, builds, checks five accounts in the sandbox"
 	@echo "make test          installs what is missing, builds, runs the test suite; SPECS=spec/one_spec.lua"
 	@echo "make test-all      the same on Lua 5.1, 5.2, 5.3, 5.4 and LuaJIT"
-	@echo "make keys          that no API key is shown, left behind or sent where it does not belong"
-	@echo "make guards        takes the guards of src/ out, one at a time: the tests must notice; GUARD=word"
-	@echo "make memory        lets every allocation fail in turn, in Lua and below"
 	@echo "make lint          luacheck and cppcheck"
-	@echo "make faults        the fault table, also with a decimal comma and in time zones west and east of UTC"
-
-	@echo "make asan          the suite under AddressSanitizer, LeakSanitizer and UBSan; make tsan ThreadSanitizer; make memcheck valgrind"
 	@echo "make nvim          builds the module for Neovim, where it finds it: a plugin manager's build command"
 	@echo "make static        $(ARCHIVE), for programs that link everything"
-	@echo "make bench         how fast it is, beside bare libcurl and six others (make bench-deps installs them); RUNS=5,"
-	@echo "                   CASES=\"a b\", ONLY=\"bare voicecredits\"; make bench-quick takes less than a minute"
-
-	@echo "make fuzz          libFuzzer over parse, Retry-After, dates and decimals: FUZZ_SECONDS=$(FUZZ_SECONDS) for each, FUZZ_JOBS at a time"
-	@echo "make bench-hosts   how long the module holds a game's frame, Neovim and nginx"
-	@echo "make soak          COUNT=$(COUNT) checks: memory and descriptors; make rounds: ROUNDS=$(ROUNDS) ends, closes, forks"
 	@echo "make install       PREFIX=$(PREFIX) DESTDIR=; make uninstall takes it back"
 	@echo "make dependencies  installs the Debian packages that are missing"
 	@echo "make clean         removes build/"
+	@echo
+	@echo "How hard it is to break (doc/reliability.md):"
+	@echo "make faults        the fault table, also with a decimal comma and in time zones west and east of UTC"
+	@echo "make memory        lets every allocation fail in turn, in Lua and below"
+	@echo "make fuzz          libFuzzer over parse, Retry-After, dates and decimals: FUZZ_SECONDS=10 for each, FUZZ_JOBS at a time"
+	@echo "make asan          the suite under AddressSanitizer, LeakSanitizer and UBSan; make tsan ThreadSanitizer; make memcheck valgrind"
+	@echo "make keys          that no API key is shown, left behind or sent where it does not belong"
+	@echo "make soak          COUNT=1000000 checks: memory and descriptors; make rounds: ROUNDS=1000 ends, closes, forks"
+	@echo "make guards        takes the guards of src/ out, one at a time: the tests must notice; GUARD=word"
+	@echo
+	@echo "How fast it is (doc/performance.md, doc/hosts.md):"
+	@echo "make bench         beside bare libcurl and six others (make bench-deps installs them); RUNS=5,"
+	@echo "                   CASES=\"a b\", ONLY=\"bare voicecredits\"; make bench-quick takes less than a minute"
+	@echo "make bench-hosts   how long the module holds a game's frame, Neovim and nginx"
