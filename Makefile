@@ -362,7 +362,12 @@ $(WATCHED): $(OBJECTS) spec/support/watched.c
 	$(compile) -c -o $(BUILD)/watched/watched.o spec/support/watched.c
 	$(link) -o $@ $(OBJECTS) $(BUILD)/watched/watched.o $(wrapped:%=-Wl,--wrap=%) $(CURL_LIBS) -lm -ldl
 
-# ---- long runs ----
+# ---- limits and long runs ----
+
+# A check ends in its time in every phase; of ten thousand each comes back once.
+.PHONY: limits
+limits:
+	@$(MAKE) --silent test SPECS=spec/limits_spec.lua
 
 # Not part of the suite; `make soak COUNT=30000` and `make rounds ROUNDS=20` are their short forms.
 COUNT  = 1000000
@@ -421,6 +426,7 @@ help:
 	@echo "make fuzz          libFuzzer over parse, Retry-After, dates and decimals: FUZZ_SECONDS=10 for each, FUZZ_JOBS at a time"
 	@echo "make asan          the suite under AddressSanitizer, LeakSanitizer and UBSan; make tsan ThreadSanitizer; make memcheck valgrind"
 	@echo "make keys          that no API key is shown, left behind or sent where it does not belong"
+	@echo "make limits        a check ends at its timeout in every phase; of 10,000 each comes back once"
 	@echo "make soak          COUNT=1000000 checks: memory and descriptors; make rounds: ROUNDS=1000 ends, closes, forks"
 	@echo "make guards        takes the guards of src/ out, one at a time: the tests must notice; GUARD=word"
 	@echo
