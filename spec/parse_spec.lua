@@ -318,6 +318,13 @@ describe("a failure", function()
     end
   end)
 
+  it("never shows a key that begins in a part of itself", function()
+    local key = "sk-zyxwvuts-and-more-0001"
+    local body = ('{"status":"error","message":"no %s%s here"}'):format(key:sub(1, 10), key) -- the part goes on with the s
+    local _, failure = voicecredits.parse("supertone", { status = 400, headers = {}, body = body }, { api_key = key })
+    assert.equal("HTTP 400: no [key] here", failure.message)
+  end)
+
   it("quotes nothing that is not seen, and ends with no space where it is cut", function()
     local hidden = { "\\u061c", "\\u180e", "\\u200b", "\\u2066", "\\ufeff", "\\ufff9", "\\udb40\\udc41", "\\u0085" }
     for _, character in ipairs(hidden) do

@@ -90,6 +90,17 @@ static size_t measure_secret(const struct secret *secret, const char *text, size
     return same == secret->length || same >= TEXT_SECRET_PART ? same : 0;
 }
 
+/* The same, up to the end of what else of the secret begins within it: a part of it may run into the whole. */
+static size_t measure_secrets(const struct secret *secret, const char *text, size_t length)
+{
+    size_t end = measure_secret(secret, text, length);
+    for (size_t at = 1; at < end; at++) {
+        size_t more = measure_secret(secret, text + at, length - at);
+        if (more > 0 && at + more > end) end = at + more;
+    }
+    return end;
+}
+
 bool text_holds_secret(const char *text, size_t length, const char *secret)
 {
     struct secret hidden = trim_secret(secret);
@@ -107,7 +118,7 @@ size_t text_printable(char *out, size_t characters, const char *text, size_t len
     bool blank = false;
     for (size_t at = 0, size; at < length && room > 0; at += size) {
         uint32_t point = 0;
-        size_t secret_length = measure_secret(&hidden, text + at, length - at);
+        size_t secret_length = measure_secrets(&hidden, text + at, length - at);
         bool is_secret = secret_length > 0;
         size = is_secret ? secret_length : decode_utf8(text + at, length - at, &point);
         if (!is_secret && size > 0 && is_blank(point)) {
