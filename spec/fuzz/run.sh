@@ -1,6 +1,6 @@
 #!/bin/sh
 # Runs one fuzz target for a time and says in one line what it did. A finding makes it fail; the input is kept.
-# Usage: run.sh FOLDER TARGET SECONDS
+# Usage: run.sh FOLDER TARGET SECONDS; FUZZ_SEED in the environment makes it begin as another run with that seed did.
 set -u
 folder=$1 target=$2 seconds=$3
 log=$folder/logs/$target
@@ -11,7 +11,7 @@ mkdir -p "$folder/corpus/$target" "$folder/findings" "$folder/logs"
 case $target in parse_* | lenient_json) leaks=0 ;; *) leaks=1 ;; esac
 
 FUZZ_LOCALES=$folder/locale UBSAN_OPTIONS=print_stacktrace=1 ASAN_OPTIONS=detect_leaks=1:quarantine_size_mb=32 \
-nice -n 19 "$folder/$target" -max_total_time="$seconds" -max_len=4096 -rss_limit_mb=1024 -detect_leaks=$leaks \
+nice -n 19 "$folder/$target" -max_total_time="$seconds" -max_len=4096 -rss_limit_mb=1024 -detect_leaks=$leaks -seed="${FUZZ_SEED:-0}" \
   -dict="$folder/words.dict" -artifact_prefix="$folder/findings/$target-" -print_final_stats=1 \
   "$folder/corpus/$target" "$folder/seeds/$target" >"$log" 2>&1 || {
   tail -n 60 "$log"
