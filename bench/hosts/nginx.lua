@@ -7,7 +7,7 @@
 -- refuses the connection. Told are wrk's latencies, how late a timer of 1 ms fires, and how long the checks' own code
 -- runs at most before it gives the loop back.
 
-local certificate = require "spec.support.certificate"
+local certificates = require "spec.support.certificates"
 local cqueues = require "cqueues"
 local write_file = require "spec.support.files".write
 local nginx = require "spec.support.nginx"
@@ -21,7 +21,7 @@ local FIRST_PORT = 20000
 local made = assert(io.popen("mktemp -d", "r"))
 local home = made:read("*l")
 made:close()
-certificate.write(home)
+certificates.write_own(home)
 
 write_file(home .. "/wrk.lua", [[
   function done(summary, latency)

@@ -12,7 +12,7 @@
 -- clock. Run by `make rounds`, which takes malloc's caches for threads away, so that what it has given out is known to
 -- the byte. Linux only.
 
-local certificate = require "spec.support.certificate"
+local certificates = require "spec.support.certificates"
 local files = require "spec.support.files"
 local nginx = require "spec.support.nginx"
 local process = require "process"
@@ -33,7 +33,7 @@ local authority = home .. "/certificate.pem"
 local port = nginx.free_port()
 
 local function start_hosts()
-  certificate.write(home, ADDRESSES)
+  certificates.write_own(home, ADDRESSES)
   local listen = {}
   for i, address in ipairs(ADDRESSES) do listen[i] = ("listen %s:%d ssl;"):format(address, port) end
   return nginx.start { http = ([[

@@ -5,7 +5,7 @@
 -- is opened, used and closed for every thousand checks. Each 10,000 checks it waits until all have come back and takes
 -- stock; from the first time on neither memory nor descriptors nor threads may grow. Run by `make soak`. Linux only.
 
-local certificate = require "spec.support.certificate"
+local certificates = require "spec.support.certificates"
 local cqueues = require "cqueues"
 local files = require "spec.support.files"
 local nginx = require "spec.support.nginx"
@@ -24,7 +24,7 @@ local MORE_RESIDENT, MORE_ALLOCATED, MORE_DESCRIPTORS = 512, 256, 64
 
 local home = files.lines_of("mktemp -d")[1]
 local tls_port, brief_port = nginx.free_port(), nginx.free_port()
-certificate.write(home)
+certificates.write_own(home)
 local server = support.raw_server()
 server:set("reset", 'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"bal', { reset = true })
 local hosts = nginx.start {

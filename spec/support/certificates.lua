@@ -69,6 +69,24 @@ local function new_server_certificate(authority, kind)
   return certificate, key
 end
 
+--- Writes FOLDER/certificate.pem and FOLDER/key.pem for a server that is not of this house: its own authority.
+---@param folder string
+---@param addresses? string[] 127.0.0.1 alone when nil
+function certificates.write_own(folder, addresses)
+  local key = new_key()
+  local certificate, names = new_certificate("voicecredits test", key), x509_altname.new()
+  for _, address in ipairs(addresses or { "127.0.0.1" }) do names:add("IP", address) end
+  certificate:setSubjectAlt(names)
+  certificate:setBasicConstraints { CA = true }
+  certificate:setBasicConstraintsCritical(true)
+  certificate:sign(key)
+  for name, text in pairs { certificate = certificate:toPEM(), key = key:toPEM "private" } do
+    local file = assert(io.open(("%s/%s.pem"):format(folder, name), "wb"))
+    file:write(text)
+    file:close()
+  end
+end
+
 --- An authority, and a good certificate of its.
 ---@return { authority: userdata, certificate: userdata, key: userdata }
 function certificates.make()
