@@ -5,7 +5,6 @@
 --- spot and stands between those of the machine, in a directory of hashed names and in one file.
 
 local bignum = require "openssl.bignum"
-local cs = require "cqueues.socket"
 local files = require "spec.support.files"
 local fixtures = require "spec.fixtures"
 local nginx = require "spec.support.nginx"
@@ -25,14 +24,6 @@ local MACHINE_AUTHORITIES = "/usr/share/ca-certificates/mozilla"
 
 local function run(command)
   if not os.execute(command) then error("failed: " .. command, 0) end
-end
-
-local function free_port()
-  local listener = assert(cs.listen { host = "127.0.0.1", port = 0 })
-  assert(listener:listen())
-  local _, _, port = listener:localname()
-  listener:close()
-  return port
 end
 
 -- ---- certificates ----
@@ -142,7 +133,7 @@ local function write_accounts(self, name, scheme, port)
 end
 
 local function start_relay(self, relay)
-  self.relay_port = free_port()
+  self.relay_port = nginx.free_port()
   local hosts = {}
   for i, one in ipairs(self.providers) do hosts[i] = one.host end
   self.relay = assert(io.popen(("%s %d %d 50 %s"):format(relay, self.relay_port, self.https_port,
@@ -161,7 +152,7 @@ function site.start(options)
     hosts[i] = "127.0.0." .. i
     self.providers[i] = { host = hosts[i] }
   end
-  self.http_port, self.https_port = free_port(), free_port()
+  self.http_port, self.https_port = nginx.free_port(), nginx.free_port()
   write_certificates(self.home, hosts)
   self.authorities = write_trust(self.home) + 1
   self.nginx = nginx.start { workers = 1, connections = 4096, http = http_block(self) }
